@@ -50,7 +50,10 @@ class StreamInfo:
     pixel_aspect: width of a pixel over its height.
     colorspace, color_range: names as FFmpeg spells them ("bt709", "smpte170m", "tv", "pc"), for sinks that store
         YCbCr; None where the source has none.
+    color_primaries, color_transfer: likewise, what a sink should tag; the pixels of a Frame are RGB for display.
     origin: the media file whose sound, subtitles, chapters and metadata belong to these frames, or None.
+    origin_span: the part of the origin that the frames show, in seconds of its own time, (start, end or None for its
+        end); the frames' times count from its start. None where they show all of it, in its own time.
     """
 
     width: int
@@ -62,7 +65,10 @@ class StreamInfo:
     pixel_aspect: Fraction = Fraction(1)
     colorspace: str | None = None
     color_range: str | None = None
+    color_primaries: str | None = None
+    color_transfer: str | None = None
     origin: Path | None = None
+    origin_span: tuple[Fraction, Fraction | None] | None = None
 
 
 class FrameSource(Protocol):

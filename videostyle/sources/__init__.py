@@ -1,0 +1,64 @@
+"""Where frames come from: one file each, and one row in the table below."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+from videostyle.errors import SourceError, UsageError
+from videostyle.frame import FrameSource
+
+SOURCES: dict[str, tuple[str, str, str]] = {
+    "file": ("videostyle.sources.file", "FileSource", "a video file: anything that FFmpeg reads"),
+    "images": ("videostyle.sources.images", "ImagesSource", "a picture, a folder of pictures, a pattern like a/*.png"),
+    "synthetic": ("videostyle.sources.synthetic", "SyntheticSource", "a moving test picture: synthetic:640x360"),
+}
+"""Scheme -> module, class, what it is. The module is imported when a source of that scheme is opened."""
+
+PICTURE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".pnm", ".gif"}
+    | {".ico", ".avif", ".jp2", ".tga", ".heic", ".heif"}
+)
+
+
+def open_source(spec: str | Path, **options: Any) -> FrameSource:
+    """Opens the source that ``spec`` names.
+
+    spec: a path, or ``scheme:rest`` with a scheme of :data:`SOURCES` ("file:clip.mp4", "synthetic:320x240").
+        A path without a scheme is a video, unless it is a folder, has ``*`` in its name or ends like a picture.
+    options: keyword arguments of the source's class.
+
+    Raises SourceError when nothing can be read there, UsageError for an unknown scheme or option.
+    """
+    scheme, rest = _split(str(spec)) if isinstance(spec, str) else (_guess(spec), str(spec))
+    module, name, _ = SOURCES[scheme]
+    source = getattr(import_module(module), name)
+    try:
+        return cast(FrameSource, source(rest, **options))
+    except TypeError as exc:
+        if "unexpected keyword argument" in str(exc):
+            raise UsageError(f"{spec}: a source of kind {scheme!r} has no such option ({exc})") from exc
+        raise
+
+
+def _split(spec: str) -> tuple[str, str]:
+    found = re.fullmatch(r"([a-z_-]{2,}):(?!//)(.*)", spec, re.DOTALL)  # two letters at least: C: is a drive
+    if found is None or Path(spec).exists():
+        return _guess(Path(spec)), spec
+    scheme, rest = found.groups()
+    if scheme not in SOURCES:
+        raise UsageError(f"{spec}: unknown kind of source {scheme!r}; there are {', '.join(sorted(SOURCES))}")
+    return scheme, rest
+
+
+def _guess(path: Path) -> str:
+    if "*" in path.name:
+        return "images"
+    if path.is_dir():
+        return "images"
+    if not path.exists() and not re.match(r"[a-z][a-z0-9+.-]+:/", str(path)):
+        raise SourceError(f"{path}: there is no such file")
+    # A GIF may move, and FFmpeg plays both kinds.
+    return "images" if path.suffix.lower() in PICTURE_SUFFIXES - {".gif"} else "file"
