@@ -1,0 +1,5 @@
+"""``python -m videostyle`` is ``videostyle``."""
+
+from videostyle.cli import main
+
+main()

@@ -1,0 +1,154 @@
+"""What commands share: options, the way from options to a stylizer, and what is said on stdout and stderr."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from videostyle.engines import DEVICES, ENGINES, PRECISIONS, StyleEngine
+from videostyle.errors import StyleError, UsageError
+from videostyle.library import Library
+from videostyle.styles import StyleBank, StyleMix, parse_mix
+
+if TYPE_CHECKING:
+    from videostyle.stats import RunReport
+    from videostyle.stylizer import Stylizer
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _check_device(context: click.Context, option: click.Parameter, value: str) -> str:
+    kind, colon, number = value.partition(":")
+    if kind not in DEVICES or (colon and not (kind == "cuda" and number.isdecimal())):
+        raise click.BadParameter(f"{value!r} is none of {', '.join(DEVICES)}, nor one of several cards like cuda:1")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Painting:
+    """How frames are to be painted and by what, as the options say; nothing is loaded yet."""
+
+    style: str | None
+    strength: float
+    keep_color: bool
+    max_side: int | None
+    engine: str
+    precision: str
+    device: str
+
+    def choose(self, library: Library | None = None) -> tuple[StyleMix, StyleBank]:
+        """The styles and the bank that has them; the library's first style where none was named.
+
+        Raises StyleError for a mix that makes no sense and for styles that are not there.
+        """
+        library = Library() if library is None else library
+        if self.style is None:
+            entries = library.entries()
+            if not entries:
+                raise StyleError("no style is installed: add one with videostyle styles add FILE")
+            mix = StyleMix(((entries[0].card.name, 1.0),))
+        else:
+            mix = parse_mix(self.style)
+        return mix, library.bank(mix)
+
+    def start(self, mix: StyleMix, bank: StyleBank) -> tuple[StyleEngine, Stylizer]:
+        """The engine, loaded, and a stylizer for one stream on it. Raises EngineError where it cannot run here."""
+        from videostyle.engines import load_engine
+        from videostyle.stylizer import Stylizer
+
+        engine = load_engine(bank, engine=self.engine, precision=self.precision, device=self.device)
+        look = {"strength": self.strength, "keep_color": self.keep_color, "max_side": self.max_side}
+        return engine, Stylizer(engine, bank, mix, **look)
+
+
+_PAINTING = (
+    click.option("--style", metavar="MIX", help="What to paint like: NAME, or NAME:WEIGHT,NAME:WEIGHT."),
+    click.option(
+        "--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="0 is the photo, 1 the style."
+    ),
+    click.option("--keep-color", is_flag=True, help="Take the brush strokes of the style, not its colours."),
+    click.option(
+        "--max-side", type=click.IntRange(min=16), metavar="N", help="Scale down so that no side is above N pixels."
+    ),
+    click.option(
+        "--engine", type=click.Choice(["auto", *ENGINES]), default="auto", show_default=True, help="What runs the net."
+    ),
+    click.option("--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True, help="Its numbers."),
+    click.option(
+        "--device",
+        callback=_check_device,
+        metavar="|".join(DEVICES),
+        default="auto",
+        show_default=True,
+        help="Where it runs.",
+    ),
+)
+
+force_option = click.option("--force", is_flag=True, help="Overwrite the output if it is there already.")
+debug_option = click.option(
+    "--debug", is_flag=True, expose_value=False, help="Show where in the program an error arose."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout; the rest on stderr.")
+
+
+def painting_options(command: Command) -> Command:
+    """--style, --strength, --keep-color, --max-side, --engine, --precision, --device, as one argument ``painting``."""
+
+    @functools.wraps(command)
+    def gather(**options: Any) -> Any:
+        painting = Painting(**{field.name: options.pop(field.name) for field in fields(Painting)})
+        return command(painting=painting, **options)
+
+    for option in reversed(_PAINTING):
+        gather = option(gather)
+    return gather  # type: ignore[return-value]
+
+
+def report_options(command: Command) -> Command:
+    """--json (argument ``as_json``) and --debug (which ``videostyle.cli.run`` looks at itself)."""
+    return json_option(debug_option(command))
+
+
+def check_paths(source: str | Path, output: str | Path, *, force: bool) -> None:
+    """Refuse early what the sink would refuse only after nets are loaded, and what no sink can see.
+
+    Raises UsageError for an output file that exists, unless ``force``, and for one that is its own input.
+    """
+    target = Path(output)
+    if not target.is_file():
+        return
+    if Path(source).exists() and target.samefile(source):
+        raise UsageError(f"{output} is the input itself: choose another output")
+    if not force:
+        raise UsageError(f"{output} exists already: choose another output, or --force to overwrite it")
+
+
+def tell(*lines: str) -> None:
+    """Say something to a person: on stderr, so that stdout stays for programs."""
+    for line in lines:
+        click.echo(line, err=True)
+
+
+def emit(values: Mapping[str, Any]) -> None:
+    """The one JSON object of a ``--json`` run, on stdout."""
+    click.echo(json.dumps(values, ensure_ascii=False))
+
+
+def tell_report(report: RunReport, *, as_json: bool) -> None:
+    """How a run went: its notes and a closing line for people, or JSON for programs."""
+    tell(*(f"note: {note}" for note in report.notes))
+    size = f", {report.size[0]}x{report.size[1]}" if report.size else ""
+    dropped = f", {report.dropped} dropped" if report.dropped else ""
+    where = f"{report.engine}/{report.precision}/{report.device}"
+    tell(
+        f"{report.output}: {report.frames_out} frames{size} in {report.seconds:.1f} s, "
+        f"{report.fps:.1f} fps{dropped} ({where})"
+    )
+    if as_json:
+        emit(report.to_json())

@@ -1,0 +1,63 @@
+"""``videostyle demo``: the first contact."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from videostyle.cli.common import Painting, painting_options, report_options, tell, tell_report
+from videostyle.cli.video import paint_video
+from videostyle.errors import SourceError, UsageError
+from videostyle.library import shipped_folder
+
+OUTPUT = Path("videostyle-demo.mp4")
+
+
+@click.command()
+@painting_options
+@click.option("--no-window", is_flag=True, help="Do not show the result, even where there is a screen.")
+@report_options
+def command(painting: Painting, no_window: bool, as_json: bool) -> None:
+    """Paint the clip that comes with videostyle, write videostyle-demo.mp4 into this folder, and show it."""
+    clip = shipped_folder() / "demo.mp4"
+    if not clip.is_file():
+        raise SourceError(f"{clip} is missing: install videostyle again, or try videostyle video INPUT OUTPUT")
+    if not os.access(Path.cwd(), os.W_OK):
+        raise UsageError(f"{Path.cwd()} cannot be written to: change to a folder of your own and try again")
+    report = paint_video(clip, OUTPUT, painting, force=True)
+    tell_report(report, as_json=as_json)
+    tell(f"Watch it: {OUTPUT.resolve()}")
+    if not (no_window or as_json) and has_screen(os.environ, sys.platform):
+        show(OUTPUT)
+
+
+def has_screen(environment: Mapping[str, str], platform: str) -> bool:
+    """Whether a window could open: always on Windows and macOS, else where X11 or Wayland is announced."""
+    return platform in {"win32", "darwin"} or bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
+
+
+def show(path: Path) -> None:
+    """Play a video in a window until it ends, or a key, or the window's closing. Silent where OpenCV has no windows."""
+    try:
+        import cv2
+    except ImportError:
+        return
+    from videostyle.sources import open_source
+
+    title = "videostyle demo (any key closes)"
+    frames = open_source(path)
+    pause = round(1000 / float(frames.info.rate or 25))
+    try:
+        for frame in frames:
+            cv2.imshow(title, frame.image[:, :, ::-1])
+            if cv2.waitKey(pause) >= 0 or cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) < 1:
+                break
+        cv2.destroyAllWindows()
+    except cv2.error:
+        tell("(no window: this OpenCV is built without any; pip install opencv-python brings one that has them)")
+    finally:
+        frames.close()

@@ -1,0 +1,73 @@
+"""``videostyle video INPUT OUTPUT``."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+
+from videostyle.cli.common import (
+    Painting,
+    check_paths,
+    force_option,
+    painting_options,
+    report_options,
+    tell,
+    tell_report,
+)
+from videostyle.stats import RunReport
+
+
+@click.command()
+@click.argument("source", metavar="INPUT")
+@click.argument("output", metavar="OUTPUT")
+@painting_options
+@click.option("--codec", help="What to encode with, as FFmpeg calls it. Left out: what suits OUTPUT's name.")
+@click.option("--quality", type=int, metavar="N", help="The encoder's quality (CRF): lower is better and larger.")
+@click.option("--preset", help="The encoder's preset: how much time it takes to save space.")
+@force_option
+@report_options
+def command(
+    source: str, output: str, painting: Painting, force: bool, as_json: bool, **encoding: str | int | None
+) -> None:
+    """Paint the video INPUT frame by frame and write OUTPUT, with the sound, subtitles and chapters of INPUT.
+
+    \b
+    videostyle video holiday.mp4 painted.mp4 --style starry-night
+    videostyle video holiday.mp4 painted.mp4 --style starry-night:0.7,great-wave:0.3 --strength 0.8
+    """
+    check_paths(source, output, force=force)
+    report = paint_video(source, output, painting, force=force, encoding=encoding)
+    tell_report(report, as_json=as_json)
+
+
+def paint_video(
+    source: str | Path, output: str | Path, painting: Painting, *, force: bool, encoding: dict[str, Any] | None = None
+) -> RunReport:
+    """Paint ``source`` into ``output`` and show on stderr how far it is. All that can be wrong is found before frame 1.
+
+    encoding: keyword arguments for the sink; None stands for its own choice.
+    """
+    from videostyle.cli.progress import RunProgress
+    from videostyle.pipeline import Pipeline
+    from videostyle.sinks import open_sink
+    from videostyle.sources import open_source
+
+    mix, bank = painting.choose()
+    with ExitStack() as ends:
+        frames = open_source(source)
+        ends.callback(frames.close)
+        engine, stylizer = painting.start(mix, bank)
+        ends.callback(engine.close)
+        chosen = {name: value for name, value in (encoding or {}).items() if value is not None}
+        with RunProgress() as progress:
+            sink = open_sink(output, stylizer.output_info(frames.info), force=force, **chosen)
+            pipeline = Pipeline(frames, stylizer, sink, progress)
+            try:
+                report = pipeline.run()
+            except KeyboardInterrupt:
+                tell(f"interrupted: {sink.output or output} holds the {pipeline.frames_out} frames so far")
+                raise
+        return report.on(engine)
