@@ -1,0 +1,91 @@
+"""Engines: what runs a bank's network on the machine at hand.
+
+A new engine is one module with ``load(bank, precision, device) -> StyleEngine`` and one row in ``ENGINES``. Modules are
+imported when they are asked for, so that running on one engine never pays for another.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videostyle.errors import EngineError
+from videostyle.styles import StyleBank
+
+PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+class StyleEngine(Protocol):
+    """A bank's network, ready to run: stateless, shared between streams and threads.
+
+    name, precision, device: what it is and runs on, spelt as on the command line, never "auto".
+    """
+
+    name: str
+    precision: str
+    device: str
+
+    def __call__(self, images: NDArray[np.uint8], vector: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Paint images.
+
+        images: uint8 RGB (N, H, W, 3) of any size, contiguous or not, left as they are.
+        vector: float32 (P,) for all of them or (N, P), from ``StyleBank.vector``.
+
+        Returns a new uint8 RGB (N, H, W, 3). Raises EngineError where memory runs out or the engine is closed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free memory and device; idempotent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRow:
+    """module: where ``load`` is. package: what must be installed for it. extra: how to install it."""
+
+    module: str
+    package: str
+    install: str
+
+
+ENGINES: dict[str, EngineRow] = {
+    "pytorch": EngineRow("videostyle.engines.pytorch", "torch", "pip install torch"),
+}
+"""By name, the preferred one first: "auto" takes the first that is installed and has the device."""
+
+
+def installed_engines() -> list[str]:
+    """Names of the engines whose package is installed, the preferred one first. Imports none of them."""
+    return [name for name, row in ENGINES.items() if importlib.util.find_spec(row.package) is not None]
+
+
+def load_engine(bank: StyleBank, *, engine: str = "auto", precision: str = "auto", device: str = "auto") -> StyleEngine:
+    """The engine that runs ``bank``.
+
+    engine: a name of ``ENGINES``. precision: one of ``PRECISIONS``. device: one of ``DEVICES``, or "cuda:1".
+    "auto" chooses; what is named is what runs.
+
+    Raises EngineError where engine, precision or device are not there: nothing falls back silently.
+    """
+    for option, value, known in (("--engine", engine, ("auto", *ENGINES)), ("--precision", precision, PRECISIONS)):
+        if value not in known:
+            raise EngineError(f"{option} {value} is unknown: choose {', '.join(known)}")
+    if device.partition(":")[0] not in DEVICES:
+        raise EngineError(f"--device {device} is unknown: choose {', '.join(DEVICES)}")
+    there = installed_engines()
+    if engine == "auto":
+        if not there:
+            ways = " or ".join(row.install for row in ENGINES.values())
+            raise EngineError(f"no engine is installed: {ways}")
+        engine = there[0]
+    elif engine not in there:
+        raise EngineError(f"engine {engine} is not installed: {ENGINES[engine].install}, or choose {', '.join(there)}")
+    loaded: StyleEngine = importlib.import_module(ENGINES[engine].module).load(bank, precision, device)
+    return loaded
