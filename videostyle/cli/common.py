@@ -63,8 +63,9 @@ class Painting:
         from videostyle.stylizer import Stylizer
 
         engine = load_engine(bank, engine=self.engine, precision=self.precision, device=self.device)
-        look = {"strength": self.strength, "keep_color": self.keep_color, "max_side": self.max_side}
-        return engine, Stylizer(engine, bank, mix, **look)
+        return engine, Stylizer(
+            engine, bank, mix, strength=self.strength, keep_color=self.keep_color, max_side=self.max_side
+        )
 
 
 _PAINTING = (

@@ -24,13 +24,14 @@ def command(source: Path, output: Path, painting: Painting, force: bool, as_json
     videostyle image portrait.jpg painted.png --style starry-night --keep-color
     """
     from videostyle.frame import Frame
-    from videostyle.pictures import load_picture, save_picture
+    from videostyle.pictures import check_picture_target, load_picture, save_picture
     from videostyle.stats import Latency, RunReport, peak_rss_mb
 
     started = perf_counter()
     check_paths(source, output, force=force)
+    check_picture_target(output, force=force)
     mix, bank = painting.choose()
-    picture = load_picture(source)
+    picture = load_picture(source, max_side=painting.max_side)
     engine, stylizer = painting.start(mix, bank)
     try:
         began = perf_counter()
