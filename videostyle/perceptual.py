@@ -1,0 +1,124 @@
+"""Perceptual networks: the features by which pictures are compared (VGG, Simonyan and Zisserman 2014)."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from videostyle.errors import UsageError
+
+ENVIRONMENT = "VIDEOSTYLE_PERCEPTUAL"
+STYLE_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
+CONTENT_LAYER = "relu3_3"
+CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class PerceptualNet(nn.Module):
+    """VGG's convolutions up to the deepest layer that is asked for; frozen.
+
+    Activations are named as in the literature: "relu3_3" follows the third convolution of the third stage.
+    """
+
+    def __init__(self, weights: dict[str, Tensor], name: str = "vgg16", deepest: str = "relu4_3") -> None:
+        super().__init__()
+        self.layers: list[tuple[str, bool]] = []  # activation name, pooled before it
+        self.convs = nn.ModuleList()
+        self.checkpointing = False
+        index = 0
+        for stage, count in enumerate(CONVOLUTIONS[name], start=1):
+            for number in range(1, count + 1):
+                weight, bias = weights[f"features.{index}.weight"], weights[f"features.{index}.bias"]
+                conv = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1)
+                conv.load_state_dict({"weight": weight.float(), "bias": bias.float()})
+                self.convs.append(conv)
+                self.layers.append((f"relu{stage}_{number}", number == 1 and stage > 1))
+                index += 2
+            index += 1  # the pooling layer
+        names = [layer for layer, _ in self.layers]
+        if deepest not in names:
+            raise UsageError(f"{name} has no layer {deepest!r}; it has {', '.join(names)}")
+        keep = names.index(deepest) + 1
+        self.layers, self.convs = self.layers[:keep], self.convs[:keep]
+        self.requires_grad_(False).eval().to(memory_format=torch.channels_last)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the weights, and so of the activations: ``net.to(torch.bfloat16)`` makes them cheap."""
+        return next(self.parameters()).dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are, and images have to be."""
+        return next(self.parameters()).device
+
+    def forward(self, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """images: float (N, 3, H, W), RGB in [0, 1]. Returns the activations of ``layers``, computing no further."""
+        wanted, found = set(layers), dict[str, Tensor]()
+        mean, std = (images.new_tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+        x = ((images - mean) / std).to(self.dtype, memory_format=torch.channels_last)
+        for conv, (name, pooled) in zip(self.convs, self.layers, strict=True):
+            if len(found) == len(wanted):
+                break
+            if self.checkpointing and x.requires_grad:
+                x = checkpoint(self._layer, conv, pooled, x, use_reentrant=False)
+            else:
+                x = self._layer(conv, pooled, x)
+            if name in wanted:
+                found[name] = x
+        return found
+
+    @staticmethod
+    def _layer(conv: nn.Module, pooled: bool, x: Tensor) -> Tensor:
+        return F.relu(conv(F.max_pool2d(x, 2) if pooled else x), inplace=True)
+
+
+def load_perceptual(source: str | Path | None = None, *, deepest: str = "relu4_3") -> PerceptualNet:
+    """Perceptual network from ``source``, else from $VIDEOSTYLE_PERCEPTUAL, else torchvision's VGG-16.
+
+    source: "vgg16" or "vgg19" (torchvision's ImageNet weights, downloaded once and cached), or a file of weights in
+    torchvision's layout (``features.N.weight``): safetensors, or .pth read with ``weights_only=True``.
+    Raises UsageError where there is no such file, it is of another layout, or the download fails.
+    """
+    source = str(source or os.environ.get(ENVIRONMENT) or "vgg16")
+    weights = _download(source) if source in CONVOLUTIONS else _read(Path(source))
+    count = sum(key.startswith("features.") and key.endswith(".weight") for key in weights)
+    for name, stages in CONVOLUTIONS.items():
+        if sum(stages) == count:
+            return PerceptualNet(weights, name, deepest)
+    raise UsageError(f"{source} holds {count} layers features.N.weight; VGG-16 has 13 of them and VGG-19 has 16")
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise UsageError(f"no perceptual weights at {path}: name a file, or vgg16 or vgg19 to download them") from error
+    except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise UsageError(f"{path} cannot be read as perceptual weights: {error}") from error
+    return weights
+
+
+def _download(name: str) -> dict[str, Tensor]:
+    from torchvision import models
+
+    try:
+        model: Any = models.get_model(name, weights="IMAGENET1K_V1")
+    except OSError as error:
+        raise UsageError(
+            f"the weights of {name} could not be downloaded ({error}): go online once, or give a file by --perceptual "
+            f"or ${ENVIRONMENT}"
+        ) from error
+    return dict(model.state_dict())

@@ -1,0 +1,79 @@
+"""How good a painting is: pure functions over pictures, the same for a bank, a film and a peer's output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from torch import Tensor
+
+from videostyle.frame import Image
+from videostyle.losses import content_distance, gram, style_distance
+from videostyle.perceptual import CONTENT_LAYER, STYLE_LAYERS, PerceptualNet
+
+PICTURE_SIDE = 512
+"""Longer side in pixels at which a style picture is compared: strokes have a size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """style: 0 where texture and palette are the picture's. content: 0 where the photo's structure is untouched."""
+
+    style: float
+    content: float
+
+
+def to_tensor(images: NDArray[np.uint8]) -> Tensor:
+    """uint8 (N, H, W, 3) or (H, W, 3) -> float32 (N, 3, H, W) in [0, 1]."""
+    tensor = torch.from_numpy(np.array(images, copy=not images.flags.writeable))
+    return (tensor if tensor.ndim == 4 else tensor[None]).permute(0, 3, 1, 2).float() / 255
+
+
+def resized(image: Image, longer: int) -> Image:
+    """``image`` (H, W, 3) with its longer side scaled to ``longer`` pixels."""
+    height, width = image.shape[:2]
+    scale = longer / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(Pillow.fromarray(image).resize(size, Pillow.Resampling.LANCZOS))
+
+
+def covered(image: Image, width: int, height: int) -> Image:
+    """The largest centred part of ``image`` of the aspect width:height, scaled to that size."""
+    h, w = image.shape[:2]
+    scale = max(width / w, height / h)
+    bw, bh = width / scale, height / scale
+    box = ((w - bw) / 2, (h - bh) / 2, (w + bw) / 2, (h + bh) / 2)
+    return np.asarray(Pillow.fromarray(image).resize((width, height), Pillow.Resampling.LANCZOS, box=box))
+
+
+@torch.inference_mode()
+def style_grams(picture: Image, net: PerceptualNet, side: int = PICTURE_SIDE) -> Mapping[str, Tensor]:
+    """Gram matrices (1, C, C) of a style picture (H, W, 3) at ``side`` pixels on its longer side."""
+    features = net(to_tensor(resized(picture, side)).to(net.device), STYLE_LAYERS)
+    return {name: gram(value) for name, value in features.items()}
+
+
+@torch.inference_mode()
+def judge(photo: Image, painting: Image, grams: Mapping[str, Tensor], net: PerceptualNet) -> Judgement:
+    """Style and content distance of ``painting`` to a picture (its ``style_grams``) and to ``photo``.
+
+    photo, painting: uint8 (H, W, 3) of the same size. Style: sum over relu1_2, 2_2, 3_3, 4_3 of
+    ||G - Gs||^2 / ||Gs||^2; content: ||F - Fc||^2 / ||Fc||^2 at relu3_3 (Gatys et al. 2016, relative norms).
+    """
+    device = net.device
+    target = net(to_tensor(photo).to(device), (CONTENT_LAYER,))
+    features = net(to_tensor(painting).to(device), (*STYLE_LAYERS, CONTENT_LAYER))
+    style = style_distance(features, grams)
+    return Judgement(float(style), float(content_distance(features, target, CONTENT_LAYER)))
+
+
+def load_photos(folder: Path, names: tuple[str, ...], width: int, height: int) -> list[Image]:
+    """Photos of ``folder`` cut and scaled to one size."""
+    from videostyle.pictures import load_picture
+
+    return [covered(load_picture(folder / name), width, height) for name in names]

@@ -1,0 +1,415 @@
+"""Learning a bank of styles from pictures and photos (Johnson et al. 2016, Dumoulin et al. 2017).
+
+Every item of a batch is a crop of a photo painted in one style. Its loss is
+``style_weight * style distance + content_weight * content distance + tv_weight * total variation``, or for the identity
+style how far the net is from giving the photo back.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from videostyle.errors import TrainingError, UsageError
+from videostyle.losses import content_distance, gram, style_distance, total_variation
+from videostyle.net import StyleNet, build
+from videostyle.perceptual import CONTENT_LAYER, STYLE_LAYERS, PerceptualNet, load_perceptual
+from videostyle.pictures import load_picture, save_picture
+from videostyle.quality import to_tensor
+from videostyle.styles import IDENTITY, NetConfig, StyleBank, StyleCard
+
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
+
+
+@dataclass(frozen=True, slots=True)
+class StyleSpec:
+    """One style to learn: its picture, what its card says, and its own weights (factors on the common ones)."""
+
+    picture: Path
+    card: StyleCard
+    style_weight: float = 1.0
+    content_weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    """How to train.
+
+    steps: optimiser steps. batch: crops a step. crop: their side in pixels. photo_side: range that the shorter side of
+    a photo is scaled to before cropping (the size at which the net will see the world). picture_side: longer side of
+    the style pictures; with ``augment`` > 1, that many variants of each are used: scaled by up to ``augment_scale``
+    either way, turned by up to ``augment_turn`` degrees, and flipped.
+    style_weight, content_weight, tv_weight, identity_weight: weights of the losses. identity_share: share of the items
+    that learn the identity.
+    rate: peak learning rate of Adam, reached after ``warmup`` steps, then falling along a cosine to 1 % of it.
+    clip: largest norm of the gradient. average: decay of the moving average of the weights that is kept.
+    precision: "fp32", "bf16" or "fp16" (CUDA only, with gradient scaling). checkpointing: trade time for memory.
+    """
+
+    steps: int = 12000
+    batch: int = 4
+    crop: int = 256
+    photo_side: tuple[int, int] = (288, 448)
+    picture_side: int = 512
+    augment: int = 1
+    augment_scale: float = 1.25
+    augment_turn: float = 10.0
+    style_layers: tuple[str, ...] = STYLE_LAYERS
+    content_layer: str = CONTENT_LAYER
+    style_weight: float = 3.0
+    content_weight: float = 1.0
+    tv_weight: float = 0.1
+    identity_weight: float = 20.0
+    identity_share: float = 0.1
+    rate: float = 2e-3
+    warmup: int = 200
+    clip: float = 10.0
+    average: float = 0.998
+    precision: str = "bf16"
+    checkpointing: bool = False
+    seed: int = 0
+    save_every: int = 250
+    preview_every: int = 500
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "crop", "picture_side", "augment", "save_every", "preview_every"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.precision not in ("fp32", "bf16", "fp16"):
+            raise UsageError(f"precision must be fp32, bf16 or fp16, not {self.precision!r}")
+        if self.crop < 64 or self.photo_side[0] < self.crop:
+            raise UsageError(f"crop {self.crop} must be at least 64 and fit into photo_side {self.photo_side}")
+
+
+class Crops(Dataset[NDArray[np.uint8]]):
+    """Random crops of photos: item i depends on (seed, i) alone, so that a resumed run sees what it would have seen."""
+
+    def __init__(self, folder: Path, options: TrainOptions, start: int = 0) -> None:
+        self.paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURES) if folder.is_dir() else []
+        if not self.paths:
+            raise UsageError(f"no photos in {folder}: give a folder of JPEG or PNG photos (a few hundred or more)")
+        self.options, self.start = options, start
+
+    def __len__(self) -> int:
+        return self.options.steps * self.options.batch - self.start
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        from PIL import Image
+
+        rng = np.random.default_rng((self.options.seed, self.start + index))
+        crop, (low, high) = self.options.crop, self.options.photo_side
+        image = Image.fromarray(load_picture(self.paths[rng.integers(len(self.paths))]))
+        scale = rng.uniform(low, high) / min(image.size)
+        size = [max(crop, round(side * scale)) for side in image.size]
+        x, y = (int(rng.integers(side - crop + 1)) for side in size)
+        # Resizing only the box that is kept is several times cheaper than the whole photo.
+        fx, fy = image.width / size[0], image.height / size[1]
+        box = (x * fx, y * fy, (x + crop) * fx, (y + crop) * fy)
+        out = np.asarray(image.resize((crop, crop), Image.Resampling.BICUBIC, box=box))
+        return np.ascontiguousarray(out[:, ::-1] if rng.integers(2) else out)
+
+
+def picture_grams(picture: Path, net: PerceptualNet, options: TrainOptions, seed: int = 0) -> dict[str, Tensor]:
+    """Gram matrices of a style picture: layer -> float32 (options.augment, C, C)."""
+    from PIL import Image
+
+    rng = np.random.default_rng(seed)
+    image = Image.fromarray(load_picture(picture))
+    variants: list[dict[str, Tensor]] = []
+    for i in range(options.augment):
+        scale = options.picture_side / max(image.size)
+        view = image
+        if i:  # the first variant is the picture as it is
+            scale *= math.exp(rng.uniform(-1, 1) * math.log(options.augment_scale))
+            angle = rng.uniform(-1, 1) * options.augment_turn
+            view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.integers(2) else view
+            turned = view.rotate(angle, Image.Resampling.BICUBIC)
+            margin = math.sin(math.radians(abs(angle))) * 0.5  # cut off the empty corners
+            w, h = view.size
+            view = turned.crop((round(h * margin), round(w * margin), round(w - h * margin), round(h - w * margin)))
+        size = [max(16, round(side * scale)) for side in view.size]
+        pixels = np.asarray(view.resize((size[0], size[1]), Image.Resampling.LANCZOS))
+        features = net(to_tensor(pixels).to(net.device), options.style_layers)
+        variants.append({name: gram(value)[0] for name, value in features.items()})
+    return {name: torch.stack([variant[name] for variant in variants]) for name in options.style_layers}
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a training run tells after every step: losses are means over the last steps."""
+
+    step: int
+    steps: int
+    losses: Mapping[str, float]
+    seconds_left: float
+    preview: Path | None = None
+
+
+@dataclass(eq=False)
+class Trainer:
+    """All the state of one training run.
+
+    base: a trained bank to extend: its body and its styles stay as they are, only the new styles' vectors are learned.
+    folder: where checkpoint, log (CSV) and previews (PNG) go; a run in the same folder goes on where it stopped.
+    """
+
+    specs: Sequence[StyleSpec]
+    photos: Path
+    folder: Path
+    options: TrainOptions = field(default_factory=TrainOptions)
+    config: NetConfig = field(default_factory=NetConfig)
+    base: StyleBank | None = None
+    perceptual: PerceptualNet | None = None
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        o = self.options
+        if not self.specs:
+            raise UsageError("nothing to learn: give at least one style picture")
+        if o.precision == "fp16" and not self.device.startswith("cuda"):
+            raise UsageError("fp16 training needs CUDA: choose bf16 or fp32")
+        torch.manual_seed(o.seed)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[o.precision]
+        self.vgg = copy.deepcopy(self.perceptual or load_perceptual()).to(self.device, self.dtype)
+        net = build(self.base.config if self.base else self.config)
+        assert isinstance(net, StyleNet)
+        self.net = net.to(self.device, memory_format=torch.channels_last)
+        self.net.checkpointing = self.vgg.checkpointing = o.checkpointing
+        if self.base:
+            net.load_state_dict({k: torch.from_numpy(v) for k, v in self.base.body.items()})
+            net.requires_grad_(False)
+            start = torch.from_numpy(self.base.styles)
+            start = start[1:] if self.base.names[0] == IDENTITY and len(start) > 1 else start
+            rows = start.mean(0, keepdim=True).repeat(len(self.specs), 1)
+            self.names = [spec.card.name for spec in self.specs]
+            self.identity = False
+        else:
+            rows = net.neutral(len(self.specs) + 1)
+            self.names = [IDENTITY, *(spec.card.name for spec in self.specs)]
+            self.identity = True
+        self.styles = nn.Parameter(rows.to(self.device))
+        self.trained = [self.styles, *(p for p in self.net.parameters() if p.requires_grad)]
+        self.average = copy.deepcopy([p.detach() for p in self.trained])
+        self.optimizer = torch.optim.Adam(self.trained, lr=o.rate, betas=(0.9, 0.99))
+        self.scaler = torch.amp.GradScaler(self.device, enabled=o.precision == "fp16")
+        self.step = 0
+        self.recent: dict[str, float] = {}
+        with torch.no_grad():
+            targets = [picture_grams(spec.picture, self.vgg, o, i) for i, spec in enumerate(self.specs)]
+        self.grams = {name: torch.stack([t[name] for t in targets]) for name in o.style_layers}
+        weights = [(s.style_weight * o.style_weight, s.content_weight * o.content_weight) for s in self.specs]
+        self.weights = torch.tensor(weights, device=self.device)
+        if self.checkpoint.exists():
+            self.resume()
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.pt"
+
+    def losses(self, photos: Tensor, which: Tensor, variant: Tensor) -> dict[str, Tensor]:
+        """photos: (N, 3, H, W) in [0, 1]. which, variant: int (N,), style (-1 for the identity) and picture variant."""
+        o = self.options
+        painted, same = which >= 0, which < 0
+        half = o.precision != "fp32"
+        with torch.autocast(self.device.split(":")[0], self.dtype if half else None, enabled=half):
+            out = self.net(
+                photos.contiguous(memory_format=torch.channels_last), self.styles[which + self.identity]
+            ).float()
+        shown = out + (out.clamp(0, 1) - out).detach()  # what is shown is clamped; the gradient is not
+        found = {"range": (out - shown).abs().mean()}
+        if same.any():
+            found["identity"] = (shown[same] - photos[same]).abs().mean()
+        if painted.any():
+            with torch.no_grad():
+                target = self.vgg(photos[painted], (o.content_layer,))
+            features = self.vgg(shown[painted], {*o.style_layers, o.content_layer})
+            chosen = which[painted]
+            grams = {name: values[chosen, variant[painted]] for name, values in self.grams.items()}
+            style, content = style_distance(features, grams), content_distance(features, target, o.content_layer)
+            weights = self.weights[chosen]
+            found |= {"style": style.mean(), "content": content.mean(), "tv": total_variation(shown[painted]).mean()}
+            found["paint"] = (weights[:, 0] * style + weights[:, 1] * content).mean()
+            for name, value in zip(chosen.tolist(), style.detach(), strict=True):
+                found.setdefault(f"style/{self.specs[name].card.name}", value)
+        share = len(photos)
+        found["loss"] = (
+            found.get("paint", torch.zeros(())) * (int(painted.sum()) / share)
+            + o.tv_weight * found.get("tv", torch.zeros(()))
+            + o.identity_weight * found.get("identity", torch.zeros(())) * (int(same.sum()) / share)
+            + 10 * found["range"]
+        )
+        return found
+
+    def draw(self) -> tuple[Tensor, Tensor]:
+        """Style and picture variant of each item of this step: every style comes up equally often."""
+        o, count = self.options, len(self.specs)
+        rng = np.random.default_rng((o.seed, self.step, 1))
+        order = np.concatenate([np.random.default_rng((o.seed, e, 2)).permutation(count) for e in self._epochs()])
+        which = order[(self.step * o.batch) % count :][: o.batch].copy()
+        if self.identity:
+            which[rng.random(o.batch) < o.identity_share] = -1
+        return torch.from_numpy(which), torch.from_numpy(rng.integers(o.augment, size=o.batch))
+
+    def _epochs(self) -> range:
+        count, first = len(self.specs), self.step * self.options.batch
+        return range(first // count, (first + self.options.batch) // count + 1)
+
+    def update(self, photos: Tensor) -> dict[str, float]:
+        """One optimiser step. Raises TrainingError, with the weights as they were, where a loss is no finite number."""
+        o = self.options
+        ramp = min(1.0, (self.step + 1) / o.warmup)
+        fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.step / o.steps))
+        for group in self.optimizer.param_groups:
+            group["lr"] = o.rate * ramp * fall
+        which, variant = (t.to(self.device) for t in self.draw())
+        found = self.losses(photos, which, variant)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(found["loss"]).backward()  # type: ignore[no-untyped-call]
+        self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self.trained, o.clip)
+        finite = bool(torch.isfinite(found["loss"])) and (o.precision == "fp16" or bool(torch.isfinite(norm)))
+        if not finite:
+            raise TrainingError(
+                f"step {self.step}: the loss is no finite number any more; the last good weights are kept in "
+                f"{self.folder}. Lower the learning rate, or train in fp32"
+            )
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.step += 1
+        # Early on a long average would mostly remember the start.
+        decay = min(o.average, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            torch._foreach_lerp_(self.average, [p.detach() for p in self.trained], 1 - decay)
+        return {name: float(value.detach()) for name, value in found.items()}
+
+    def save(self) -> None:
+        """Write the checkpoint; it appears only when whole."""
+        state = {
+            "step": self.step,
+            "names": self.names,
+            "net": self.net.state_dict(),
+            "styles": self.styles.detach(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+        partial = self.checkpoint.with_suffix(".partial")
+        torch.save(state, partial)
+        os.replace(partial, self.checkpoint)
+
+    def resume(self) -> None:
+        """Go on from the checkpoint. Raises TrainingError where it belongs to another run."""
+        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+        try:
+            if state["names"] != self.names:
+                raise TrainingError(f"{self.checkpoint} trains {', '.join(state['names'])}: use another --work folder")
+            self.net.load_state_dict(state["net"])
+            self.styles.data.copy_(state["styles"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scaler.load_state_dict(state["scaler"])
+            self.average, self.step = state["average"], state["step"]
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise TrainingError(f"{self.checkpoint} is of another network: use another --work folder") from error
+
+    def averaged(self) -> StyleNet:
+        """A copy of the net in eval mode that carries the moving average of the weights."""
+        net: StyleNet = copy.deepcopy(self.net).eval()
+        trained = [p for p in net.parameters() if p.requires_grad]
+        for parameter, value in zip(trained, self.average[1:], strict=True):
+            parameter.data.copy_(value)
+        return net
+
+    def bank(self) -> StyleBank:
+        """The bank as it stands: averaged weights and, where a bank is extended, its old styles first."""
+        body = {k: v.detach().cpu().float().numpy() for k, v in self.averaged().state_dict().items()}
+        rows = self.average[0].cpu().numpy()
+        cards = tuple(spec.card for spec in self.specs)
+        recipe = {
+            "options": asdict(self.options),
+            "steps": self.step,
+            "photos": len(Crops(self.photos, self.options).paths),
+        }
+        if self.base:
+            recipe = {**self.base.recipe, "extended": recipe}
+            styles = np.concatenate([self.base.styles, rows])
+            return StyleBank(self.base.config, self.base.body, styles, (*self.base.cards, *cards), recipe)
+        identity = StyleCard(IDENTITY, title="The photo itself")
+        return StyleBank(self.config, body, rows, (identity, *cards), recipe)
+
+    def preview(self) -> Path:
+        """A PNG: the first photo and its painting in every style."""
+        crops = Crops(self.photos, self.options)
+        photo = to_tensor(np.stack([crops[7]])).to(self.device)
+        net = self.averaged()
+        with torch.inference_mode():
+            shown = torch.cat([photo, *(net(photo, row[None]) for row in self.average[0])])
+        tiles = (shown * 255).round().byte().cpu()
+        columns = min(len(tiles), 5)
+        blank = tiles.new_zeros(-len(tiles) % columns, *tiles.shape[1:])
+        rows = torch.cat([tiles, blank]).unflatten(0, (-1, columns))  # (rows, columns, 3, H, W)
+        sheet = rows.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
+        path = self.folder / f"preview-{self.step:06d}.png"
+        save_picture(path, np.ascontiguousarray(sheet.numpy()), force=True)
+        return path
+
+    def run(self, tell: Callable[[Progress], None] = lambda progress: None) -> StyleBank:
+        """Train to the last step. An interruption or an error leaves a checkpoint to go on from."""
+        o, began, first = self.options, time.perf_counter(), self.step
+        log = self.folder / "log.csv"
+        recent = self.recent
+        columns = ["step", "seconds", "loss", "style", "content", "tv", "identity", "range", "paint"]
+        columns += [f"style/{spec.card.name}" for spec in self.specs]
+        with open(log, "a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
+            if file.tell() == 0:
+                writer.writeheader()
+            try:
+                for photos in self._batches():
+                    found = self.update(to_tensor(photos).to(self.device))
+                    for name, value in found.items():
+                        recent[name] = 0.95 * recent.get(name, value) + 0.05 * value
+                    spent = time.perf_counter() - began
+                    left = spent / (self.step - first) * (o.steps - self.step)
+                    shown = None
+                    if self.step % 25 == 0:
+                        writer.writerow(
+                            {"step": self.step, "seconds": round(spent, 1)}
+                            | {k: round(v, 5) for k, v in recent.items()}
+                        )
+                        file.flush()
+                    if self.step % o.save_every == 0:
+                        self.save()
+                    if self.step % o.preview_every == 0:
+                        shown = self.preview()
+                    tell(Progress(self.step, o.steps, dict(recent), left, shown))
+            finally:
+                self.save()
+        return self.bank()
+
+    def _batches(self) -> Iterator[NDArray[np.uint8]]:
+        crops = Crops(self.photos, self.options, self.step * self.options.batch)
+        loader = DataLoader(crops, self.options.batch, num_workers=1, prefetch_factor=4, drop_last=True)
+        yield from loader
+
+
+def options_from(values: Mapping[str, Any]) -> TrainOptions:
+    """TrainOptions from a configuration table. Raises UsageError for a name that is no option."""
+    known = {f.name for f in fields(TrainOptions)}
+    if unknown := sorted(set(values) - known):
+        raise UsageError(f"no training option {unknown[0]!r}; there are {', '.join(sorted(known))}")
+    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return TrainOptions(**given)
