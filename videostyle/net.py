@@ -120,5 +120,5 @@ def build(config: NetConfig) -> nn.Module:
     if config.kind == "transformernet":
         from videostyle.transformer_net import TransformerNet
 
-        return TransformerNet()
+        return TransformerNet(config)
     raise StyleError(f"this version of videostyle knows no network {config.kind!r}: update it, or train the bank again")
