@@ -1,0 +1,151 @@
+"""What goes with the pictures of a file: sound, subtitles, chapters and metadata, carried over in step with them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+import av
+
+from videostyle.sinks.subtitles import TEXT_CODECS, TextTrack
+from videostyle.sinks.tracks import CopyTrack, SoundTrack
+
+# What players of a container understand, not all that FFmpeg would write into it (PCM in MP4, TrueHD, Vorbis in MP4).
+_MP4_SOUND = {"aac", "mp3", "mp2", "ac3", "eac3", "alac", "opus", "flac"}
+_SOUND: dict[str, Callable[[str], bool]] = {
+    ".mp4": _MP4_SOUND.__contains__,
+    ".m4v": _MP4_SOUND.__contains__,
+    ".mov": lambda codec: codec in _MP4_SOUND - {"opus", "flac"} or codec.startswith("pcm_"),
+    ".webm": {"opus", "vorbis"}.__contains__,
+}
+_TEXT = {".mp4": "mov_text", ".m4v": "mov_text", ".mov": "mov_text", ".webm": "webvtt", ".mkv": "subrip"}
+# Written anew by every muxer, or true of the old file only.
+_OWN_METADATA = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
+
+
+class Track(Protocol):
+    """One stream of the origin on its way into the output."""
+
+    def write(self, packet: av.Packet[Any]) -> None: ...
+    def flush(self) -> None: ...
+
+
+class Accompaniment:
+    """Carries the streams of ``origin`` other than its pictures into ``container``.
+
+    Built before the header of ``container`` is written, because streams must be known by then. ``advance`` carries over
+    what lies before a time: sound and pictures are interleaved, and no more than one packet waits in memory.
+
+    suffix: of the output, in lower case; it decides what is copied and what is encoded again.
+    span: as in StreamInfo.origin_span. notes: gets a line for what is left out or encoded again.
+    """
+
+    def __init__(
+        self,
+        container: av.container.OutputContainer,
+        origin: Path,
+        suffix: str,
+        span: tuple[Fraction, Fraction | None] | None,
+        notes: list[str],
+    ) -> None:
+        self._origin = av.open(str(origin), metadata_errors="replace")
+        self._container: Any = container
+        self._suffix, self._notes = suffix, notes
+        self._offset, self._end = span if span is not None else (Fraction(0), None)
+        self._tracks: dict[int, Track] = {}
+        self._left_out: Counter[str] = Counter()
+        for stream in self._origin.streams:
+            track = self._track(stream)
+            if track is not None:
+                self._tracks[stream.index] = track
+        if self._left_out:
+            kinds = ", ".join(f"{count} x {kind}" for kind, count in self._left_out.items())
+            notes.append(f"left out, {suffix} cannot hold it or nobody could read it: {kinds}")
+        self._copy_metadata()
+        self._packets = self._demux()
+        self._next = next(self._packets, None)
+
+    def advance(self, seconds: float | None) -> None:
+        """Writes all packets before ``seconds`` (in the frames' time), or all there are (None)."""
+        while self._next is not None:
+            packet = self._next
+            stamp = packet.dts if packet.dts is not None else packet.pts
+            if packet.size and stamp is not None:
+                time = stamp * packet.time_base
+                if self._end is not None and time >= self._end:
+                    self._next = next(self._packets, None)
+                    continue
+                if seconds is not None and time - self._offset > seconds:
+                    return
+                if time >= self._offset or not self._offset:
+                    self._tracks[packet.stream_index].write(packet)
+            self._next = next(self._packets, None)
+
+    def finish(self) -> None:
+        """Empties the encoders of what was encoded again; nothing may be written after that."""
+        for track in self._tracks.values():
+            track.flush()
+
+    def close(self) -> None:
+        self._origin.close()
+
+    def _demux(self) -> Iterator[av.Packet[Any]]:
+        streams = [stream for stream in self._origin.streams if stream.index in self._tracks]
+        if not streams:
+            return
+        try:
+            yield from self._origin.demux(*streams)
+        except av.FFmpegError as exc:
+            self._notes.append(f"the sound ends early: {exc.strerror or 'the file is damaged'}")
+
+    def _track(self, stream: Any) -> Track | None:
+        if stream.type == "video":
+            main = self._origin.streams.best("video")
+            if main is None or stream.index != main.index:
+                self._left_out["further video or cover picture"] += 1
+            return None
+        if stream.codec_context is None or stream.type not in ("audio", "subtitle"):
+            self._left_out[f"{stream.type} stream"] += 1
+            return None
+        codec = getattr(stream.codec_context.codec, "canonical_name", stream.codec_context.name)
+        if stream.type == "audio":
+            return self._sound(stream, codec)
+        return self._subtitles(stream, codec)
+
+    def _sound(self, stream: Any, codec: str) -> Track | None:
+        takes = _SOUND.get(self._suffix, lambda name: True)
+        if takes(codec) and codec in self._container.supported_codecs | {codec}:
+            try:
+                return CopyTrack(self._container, stream, self._offset)
+            except ValueError:  # the muxer has no way to store it
+                pass
+        target = "libopus" if self._suffix == ".webm" else "aac"
+        self._notes.append(f"sound track {stream.index}: {codec} does not go into {self._suffix}, encoded as {target}")
+        return SoundTrack(self._container, stream, self._offset, target)
+
+    def _subtitles(self, stream: Any, codec: str) -> Track | None:
+        text = _TEXT[self._suffix]
+        if codec == text or (self._suffix == ".mkv" and codec not in ("mov_text", "eia_608")):
+            return CopyTrack(self._container, stream, self._offset)
+        if codec in TEXT_CODECS:
+            self._notes.append(f"subtitle track {stream.index}: {codec} became {text}, without its styling")
+            return TextTrack(self._container, stream, self._offset, codec, text)
+        self._left_out[f"{codec} subtitles"] += 1
+        return None
+
+    def _copy_metadata(self) -> None:
+        kept = {k: v for k, v in self._origin.metadata.items() if k.lower() not in _OWN_METADATA}
+        self._container.metadata.update(kept)
+        chapters = []
+        for chapter in self._origin.chapters():
+            base = chapter["time_base"] or Fraction(1, 1000)
+            shift = round(self._offset / base)
+            last = chapter["end"] if self._end is None else min(chapter["end"], round(self._end / base))
+            if last > shift and last > chapter["start"]:
+                moved = {"start": max(0, chapter["start"] - shift), "end": last - shift}
+                chapters.append({**chapter, **moved})
+        if chapters:
+            self._container.set_chapters(chapters)

@@ -1,0 +1,108 @@
+"""Video encoders: their names, their options, and which of them work on this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import cast
+
+import av
+from av.video.codeccontext import VideoCodecContext
+
+from videostyle.errors import SinkError, UsageError
+
+# SVT-AV1 writes to stderr on its own, past FFmpeg's log; errors come back as exceptions anyway.
+os.environ.setdefault("SVT_LOG", "0")
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """One of FFmpeg's encoders.
+
+    quality: option that holds the constant quality, and its default; smaller is better, except for VideoToolbox.
+    preset: option that trades speed for size, and its default; None where there is none.
+    even: it refuses odd widths and heights.
+    tag: the four letters that QuickTime players want in MP4, None for the usual ones.
+    """
+
+    codec: str
+    quality: tuple[str, int]
+    preset: tuple[str, str] | None = None
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    pixel_format: str = "yuv420p"
+    even: bool = True
+    tag: str | None = None
+
+    def options(self, quality: int | None, preset: str | None) -> dict[str, str]:
+        """FFmpeg options; ``preset`` is ignored by an encoder without one."""
+        chosen = dict(self.fixed)
+        chosen[self.quality[0]] = str(self.quality[1] if quality is None else quality)
+        if self.preset is not None:
+            chosen[self.preset[0]] = preset or self.preset[1]
+        return chosen
+
+
+def _hardware(codec: str, quality: str, preset: tuple[str, str] | None, **fixed: str) -> Encoder:
+    return Encoder(codec, (quality, 23), preset, fixed, "nv12", tag="hvc1" if codec == "hevc" else None)
+
+
+ENCODERS: dict[str, Encoder] = {
+    # Brush strokes are texture everywhere: presets below "veryfast" cost more time than the style and save little.
+    "libx264": Encoder("h264", ("crf", 18), ("preset", "veryfast")),
+    "libx265": Encoder("hevc", ("crf", 22), ("preset", "fast"), {"x265-params": "log-level=none"}, tag="hvc1"),
+    "libsvtav1": Encoder("av1", ("crf", 28), ("preset", "9"), even=False),
+    "libvpx-vp9": Encoder(
+        "vp9", ("crf", 24), ("cpu-used", "6"), {"deadline": "realtime", "row-mt": "1", "b": "0"}, even=False
+    ),
+    "h264_nvenc": _hardware("h264", "cq", ("preset", "p4"), rc="vbr"),
+    "hevc_nvenc": _hardware("hevc", "cq", ("preset", "p4"), rc="vbr"),
+    "av1_nvenc": _hardware("av1", "cq", ("preset", "p4"), rc="vbr"),
+    "h264_qsv": _hardware("h264", "global_quality", ("preset", "faster")),
+    "hevc_qsv": _hardware("hevc", "global_quality", ("preset", "faster")),
+    "h264_amf": _hardware("h264", "qvbr_quality_level", None, rc="qvbr"),
+    "hevc_amf": _hardware("hevc", "qvbr_quality_level", None, rc="qvbr"),
+    "h264_videotoolbox": Encoder("h264", ("q:v", 65), None, {"realtime": "0"}),
+    "hevc_videotoolbox": Encoder("hevc", ("q:v", 65), None, {"realtime": "0"}, tag="hvc1"),
+    "h264_mf": _hardware("h264", "quality", None, rate_control="quality"),
+}
+"""FFmpeg's name of an encoder -> what is to know of it."""
+
+ALIASES = {
+    "h264": "libx264", "avc": "libx264", "h265": "libx265", "hevc": "libx265", "av1": "libsvtav1",
+    "vp9": "libvpx-vp9",
+}  # fmt: skip
+
+
+def encoder_name(codec: str) -> str:
+    """FFmpeg's name of the encoder that ``codec`` asks for; UsageError where this package knows none of that name."""
+    name = ALIASES.get(codec.lower(), codec.lower())
+    if name not in ENCODERS:
+        raise UsageError(f"codec {codec!r} is unknown; there are {', '.join([*ALIASES, *ENCODERS])}")
+    return name
+
+
+def works(name: str) -> bool:
+    """Whether the encoder can be opened here: FFmpeg may list a card's encoder on a machine without the card."""
+    encoder = ENCODERS[name]
+    try:
+        context = cast(VideoCodecContext, av.CodecContext.create(name, "w"))
+        context.width, context.height, context.pix_fmt = 640, 360, encoder.pixel_format
+        context.time_base, context.framerate = Fraction(1, 30), Fraction(30)
+        context.options = encoder.options(None, None)
+        context.open()
+    except (av.FFmpegError, ValueError):  # av.codec's UnknownCodecError is a ValueError
+        return False
+    return True
+
+
+def working_encoders() -> list[str]:
+    """Names of the encoders that open on this machine. Takes up to a second: each one is tried."""
+    return [name for name in ENCODERS if works(name)]
+
+
+def no_encoder(name: str, width: int, height: int, reason: str) -> SinkError:
+    """The error for an encoder that does not open."""
+    there = ", ".join(working_encoders()) or "none at all"
+    return SinkError(f"{name} cannot encode {width}x{height} on this machine ({reason}); there are: {there}")
