@@ -28,9 +28,11 @@ class Judgement:
     content: float
 
 
-def to_tensor(images: NDArray[np.uint8]) -> Tensor:
+def to_tensor(images: NDArray[np.uint8] | Tensor) -> Tensor:
     """uint8 (N, H, W, 3) or (H, W, 3) -> float32 (N, 3, H, W) in [0, 1]."""
-    tensor = torch.from_numpy(np.array(images, copy=not images.flags.writeable))
+    if isinstance(images, np.ndarray) and not images.flags.writeable:
+        images = images.copy()  # torch warns of what it could write to
+    tensor = torch.as_tensor(images)
     return (tensor if tensor.ndim == 4 else tensor[None]).permute(0, 3, 1, 2).float() / 255
 
 

@@ -12,7 +12,9 @@ import csv
 import math
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
 from videostyle.errors import TrainingError, UsageError
 from videostyle.losses import content_distance, gram, style_distance, total_variation
@@ -32,6 +34,10 @@ from videostyle.quality import to_tensor
 from videostyle.styles import IDENTITY, NetConfig, StyleBank, StyleCard
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
+
+
+AHEAD = 4
+"""Batches of photos that are decoded ahead of the step that wants them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +100,22 @@ class TrainOptions:
             raise UsageError(f"crop {self.crop} must be at least 64 and fit into photo_side {self.photo_side}")
 
 
-class Crops(Dataset[NDArray[np.uint8]]):
+class Crops:
     """Random crops of photos: item i depends on (seed, i) alone, so that a resumed run sees what it would have seen."""
 
-    def __init__(self, folder: Path, options: TrainOptions, start: int = 0) -> None:
+    def __init__(self, folder: Path, options: TrainOptions) -> None:
         self.paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURES) if folder.is_dir() else []
         if not self.paths:
             raise UsageError(f"no photos in {folder}: give a folder of JPEG or PNG photos (a few hundred or more)")
-        self.options, self.start = options, start
+        self.options = options
 
-    def __len__(self) -> int:
-        return self.options.steps * self.options.batch - self.start
+    def batch(self, step: int) -> NDArray[np.uint8]:
+        """uint8 (batch, crop, crop, 3): the crops of one step."""
+        first = step * self.options.batch
+        return np.stack([self[index] for index in range(first, first + self.options.batch)])
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
-        from PIL import Image
-
-        rng = np.random.default_rng((self.options.seed, self.start + index))
+        rng = np.random.default_rng((self.options.seed, index))
         crop, (low, high) = self.options.crop, self.options.photo_side
         image = Image.fromarray(load_picture(self.paths[rng.integers(len(self.paths))]))
         scale = rng.uniform(low, high) / min(image.size)
@@ -124,8 +130,6 @@ class Crops(Dataset[NDArray[np.uint8]]):
 
 def picture_grams(picture: Path, net: PerceptualNet, options: TrainOptions, seed: int = 0) -> dict[str, Tensor]:
     """Gram matrices of a style picture: layer -> float32 (options.augment, C, C)."""
-    from PIL import Image
-
     rng = np.random.default_rng(seed)
     image = Image.fromarray(load_picture(picture))
     variants: list[dict[str, Tensor]] = []
@@ -181,13 +185,14 @@ class Trainer:
             raise UsageError("nothing to learn: give at least one style picture")
         if o.precision == "fp16" and not self.device.startswith("cuda"):
             raise UsageError("fp16 training needs CUDA: choose bf16 or fp32")
+        self.crops = Crops(self.photos, o)
         torch.manual_seed(o.seed)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[o.precision]
         self.vgg = copy.deepcopy(self.perceptual or load_perceptual()).to(self.device, self.dtype)
         net = build(self.base.config if self.base else self.config)
         assert isinstance(net, StyleNet)
-        self.net = net.to(self.device, memory_format=torch.channels_last)
+        self.net = net.to(self.device).to(memory_format=torch.channels_last)
         self.net.checkpointing = self.vgg.checkpointing = o.checkpointing
         if self.base:
             net.load_state_dict({k: torch.from_numpy(v) for k, v in self.base.body.items()})
@@ -278,7 +283,7 @@ class Trainer:
         which, variant = (t.to(self.device) for t in self.draw())
         found = self.losses(photos, which, variant)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(found["loss"]).backward()  # type: ignore[no-untyped-call]
+        self.scaler.scale(found["loss"]).backward()
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.trained, o.clip)
         finite = bool(torch.isfinite(found["loss"])) and (o.precision == "fp16" or bool(torch.isfinite(norm)))
@@ -341,7 +346,7 @@ class Trainer:
         recipe = {
             "options": asdict(self.options),
             "steps": self.step,
-            "photos": len(Crops(self.photos, self.options).paths),
+            "photos": len(self.crops.paths),
         }
         if self.base:
             recipe = {**self.base.recipe, "extended": recipe}
@@ -352,8 +357,7 @@ class Trainer:
 
     def preview(self) -> Path:
         """A PNG: the first photo and its painting in every style."""
-        crops = Crops(self.photos, self.options)
-        photo = to_tensor(np.stack([crops[7]])).to(self.device)
+        photo = to_tensor(self.crops[0]).to(self.device)
         net = self.averaged()
         with torch.inference_mode():
             shown = torch.cat([photo, *(net(photo, row[None]) for row in self.average[0])])
@@ -401,9 +405,14 @@ class Trainer:
         return self.bank()
 
     def _batches(self) -> Iterator[NDArray[np.uint8]]:
-        crops = Crops(self.photos, self.options, self.step * self.options.batch)
-        loader = DataLoader(crops, self.options.batch, num_workers=1, prefetch_factor=4, drop_last=True)
-        yield from loader
+        """The photos of the steps to come, decoded ahead: Pillow lets other threads run meanwhile."""
+        with ThreadPoolExecutor(2, "photos") as pool:
+            ahead = deque(pool.submit(self.crops.batch, step) for step in range(self.step, self.options.steps)[:AHEAD])
+            while ahead:
+                photos = ahead.popleft().result()
+                if (step := self.step + 1 + len(ahead)) < self.options.steps:
+                    ahead.append(pool.submit(self.crops.batch, step))
+                yield photos
 
 
 def options_from(values: Mapping[str, Any]) -> TrainOptions:

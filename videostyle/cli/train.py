@@ -157,8 +157,12 @@ def command(
     if trainer.step:
         tell(f"going on from step {trainer.step} of {trainer.checkpoint}")
     teller = Teller()
-    with teller.bar:
-        bank = trainer.run(teller)
+    try:
+        with teller.bar:
+            bank = trainer.run(teller)
+    except KeyboardInterrupt:
+        tell(f"stopped at step {trainer.step} of {options.steps}: the same command goes on from there")
+        raise
     bank.save(out)
     tell(f"{out}: {', '.join(bank.names)}")
     if as_json:
