@@ -62,12 +62,15 @@ def paint_video(
         engine, stylizer = painting.start(mix, bank)
         ends.callback(engine.close)
         chosen = {name: value for name, value in (encoding or {}).items() if value is not None}
-        with RunProgress() as progress:
-            sink = open_sink(output, stylizer.output_info(frames.info), force=force, **chosen)
-            pipeline = Pipeline(frames, stylizer, sink, progress)
-            try:
+        sink = open_sink(output, stylizer.output_info(frames.info), force=force, **chosen)
+        ends.callback(sink.close, complete=False)  # changes nothing once the pipeline has closed it
+        progress = RunProgress()
+        pipeline = Pipeline(frames, stylizer, sink, progress)
+        try:
+            with progress:
                 report = pipeline.run()
-            except KeyboardInterrupt:
-                tell(f"interrupted: {sink.output or output} holds the {pipeline.frames_out} frames so far")
-                raise
+        except BaseException:
+            if sink.output is not None and pipeline.frames_out:
+                tell(f"{sink.output} holds the {pipeline.frames_out} frames so far")
+            raise
         return report.on(engine)
