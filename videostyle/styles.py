@@ -247,6 +247,15 @@ class BankLabel:
     sha256: str | None
 
 
+def is_bank(path: Path) -> bool:
+    """Whether a file says that it is a bank, readable by this version or not."""
+    try:
+        with safe_open(path, "np") as file:
+            return str((file.metadata() or {}).get("format")).startswith("videostyle-bank")
+    except (OSError, SafetensorError):
+        return False
+
+
 def read_label(path: Path) -> BankLabel:
     """What a bank says of itself, without reading its weights. Raises StyleError where it is no bank."""
     try:

@@ -22,6 +22,7 @@ COMMANDS = {
     "demo": "Turn the clip that comes along into a painting, and show it.",
     "video": "Turn a video file into a painting.",
     "image": "Turn a picture into a painting.",
+    "styles": "List, show, add and remove styles, and paint a photo in all of them.",
     "train": "Learn a bank of styles from pictures and photos.",
 }
 """One row a command: its name is its module beside this file (which calls it ``command``), its help is the one line."""
