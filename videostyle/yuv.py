@@ -142,11 +142,17 @@ class RgbReader:
 
 
 class YuvWriter:
-    """Turns 8-bit RGB into frames for an encoder: ``pixel_format`` with the matrix and range of ``tags``."""
+    """Turns 8-bit RGB into frames for an encoder: ``pixel_format`` with the matrix and range of ``tags``.
 
-    def __init__(self, pixel_format: str, tags: ColorTags) -> None:
+    size: width and height to scale to, None to leave the size.
+    """
+
+    def __init__(self, pixel_format: str, tags: ColorTags, size: tuple[int, int] | None = None) -> None:
         self.pixel_format = pixel_format
         self.tags = tags
+        self._width: int | None
+        self._height: int | None
+        self._width, self._height = size or (None, None)
         self._reformatter = VideoReformatter()
 
     def __call__(self, image: Image) -> av.VideoFrame:
@@ -154,6 +160,8 @@ class YuvWriter:
         matrix = _SWS[self.tags.matrix or "bt709"]
         frame = self._reformatter.reformat(
             av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24"),
+            self._width,
+            self._height,
             format=self.pixel_format,
             src_colorspace=matrix,
             dst_colorspace=matrix,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,13 +16,12 @@ from videostyle.sinks.tracks import CopyTrack, SoundTrack
 
 # What players of a container understand, not all that FFmpeg would write into it (PCM in MP4, TrueHD, Vorbis in MP4).
 _MP4_SOUND = {"aac", "mp3", "mp2", "ac3", "eac3", "alac", "opus", "flac"}
-_SOUND: dict[str, Callable[[str], bool]] = {
-    ".mp4": _MP4_SOUND.__contains__,
-    ".m4v": _MP4_SOUND.__contains__,
-    ".mov": lambda codec: codec in _MP4_SOUND - {"opus", "flac"} or codec.startswith("pcm_"),
-    ".webm": {"opus", "vorbis"}.__contains__,
+_SOUND = {
+    ".mp4": _MP4_SOUND,
+    ".mov": _MP4_SOUND - {"opus", "flac"} | {f"pcm_{kind}" for kind in ("s16le", "s16be", "s24le", "s24be", "s32le")},
+    ".webm": {"opus", "vorbis"},
 }
-_TEXT = {".mp4": "mov_text", ".m4v": "mov_text", ".mov": "mov_text", ".webm": "webvtt", ".mkv": "subrip"}
+_TEXT = {".mp4": "mov_text", ".mov": "mov_text", ".webm": "webvtt", ".mkv": "subrip"}
 # Written anew by every muxer, or true of the old file only.
 _OWN_METADATA = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
 
@@ -52,7 +52,7 @@ class Accompaniment:
         notes: list[str],
     ) -> None:
         self._origin = av.open(str(origin), metadata_errors="replace")
-        self._container: Any = container
+        self._container = container
         self._suffix, self._notes = suffix, notes
         self._offset, self._end = span if span is not None else (Fraction(0), None)
         self._tracks: dict[int, Track] = {}
@@ -116,12 +116,9 @@ class Accompaniment:
         return self._subtitles(stream, codec)
 
     def _sound(self, stream: Any, codec: str) -> Track | None:
-        takes = _SOUND.get(self._suffix, lambda name: True)
-        if takes(codec) and codec in self._container.supported_codecs | {codec}:
-            try:
+        if self._suffix not in _SOUND or codec in _SOUND[self._suffix]:
+            with suppress(ValueError):  # Matroska holds nearly all there is, but not quite
                 return CopyTrack(self._container, stream, self._offset)
-            except ValueError:  # the muxer has no way to store it
-                pass
         target = "libopus" if self._suffix == ".webm" else "aac"
         self._notes.append(f"sound track {stream.index}: {codec} does not go into {self._suffix}, encoded as {target}")
         return SoundTrack(self._container, stream, self._offset, target)
@@ -148,4 +145,5 @@ class Accompaniment:
                 moved = {"start": max(0, chapter["start"] - shift), "end": last - shift}
                 chapters.append({**chapter, **moved})
         if chapters:
-            self._container.set_chapters(chapters)
+            output: Any = self._container  # PyAV types the chapters, but not this method, in all its versions
+            output.set_chapters(chapters)

@@ -24,6 +24,7 @@ class Encoder:
     quality: option that holds the constant quality, and its default; smaller is better, except for VideoToolbox.
     preset: option that trades speed for size, and its default; None where there is none.
     even: it refuses odd widths and heights.
+    aspect: its stream says how wide a pixel is, where PyAV cannot tell the container.
     tag: the four letters that QuickTime players want in MP4, None for the usual ones.
     """
 
@@ -33,6 +34,7 @@ class Encoder:
     fixed: Mapping[str, str] = field(default_factory=dict)
     pixel_format: str = "yuv420p"
     even: bool = True
+    aspect: bool = True
     tag: str | None = None
 
     def options(self, quality: int | None, preset: str | None) -> dict[str, str]:
@@ -52,13 +54,17 @@ ENCODERS: dict[str, Encoder] = {
     # Brush strokes are texture everywhere: presets below "veryfast" cost more time than the style and save little.
     "libx264": Encoder("h264", ("crf", 18), ("preset", "veryfast")),
     "libx265": Encoder("hevc", ("crf", 22), ("preset", "fast"), {"x265-params": "log-level=none"}, tag="hvc1"),
-    "libsvtav1": Encoder("av1", ("crf", 28), ("preset", "9"), even=False),
+    "libsvtav1": Encoder("av1", ("crf", 28), ("preset", "9"), even=False, aspect=False),
     "libvpx-vp9": Encoder(
-        "vp9", ("crf", 24), ("cpu-used", "6"), {"deadline": "realtime", "row-mt": "1", "b": "0"}, even=False
+        "vp9",
+        ("crf", 24),
+        ("cpu-used", "6"),
+        {"deadline": "realtime", "row-mt": "1", "b": "0"},
+        even=False,
+        aspect=False,
     ),
     "h264_nvenc": _hardware("h264", "cq", ("preset", "p4"), rc="vbr"),
     "hevc_nvenc": _hardware("hevc", "cq", ("preset", "p4"), rc="vbr"),
-    "av1_nvenc": _hardware("av1", "cq", ("preset", "p4"), rc="vbr"),
     "h264_qsv": _hardware("h264", "global_quality", ("preset", "faster")),
     "hevc_qsv": _hardware("hevc", "global_quality", ("preset", "faster")),
     "h264_amf": _hardware("h264", "qvbr_quality_level", None, rc="qvbr"),

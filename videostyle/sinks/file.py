@@ -150,23 +150,29 @@ class FileSink(Closing):
 
     def _open_video(self, encoder: Encoder, options: dict[str, str]) -> None:
         info = self.info
-        width, height = info.width, info.height
+        width, height, aspect = info.width, info.height, info.pixel_aspect
+        size: tuple[int, int] | None = None
+        if aspect != 1 and not encoder.aspect:
+            width, height = (round(width * aspect), height) if aspect > 1 else (width, round(height / aspect))
+            size, aspect = (width, height), Fraction(1)
+            self.notes.append(f"pixels are square now, {encoder.codec} holds no others here: {width}x{height}")
+        self._padding = (0, 0), (0, 0), (0, 0)
         if encoder.even and (width % 2 or height % 2):
+            self._padding = (0, height % 2), (0, width % 2), (0, 0)
             width, height = width + width % 2, height + height % 2
             self.notes.append(
                 f"{encoder.codec} holds even sizes only: {info.width}x{info.height} became {width}x{height} by "
                 "repeating the edge; --codec vp9 or av1 keeps the size"
             )
-        self._padding = (0, height - info.height), (0, width - info.width), (0, 0)
         tags = ColorTags(info.colorspace, info.color_range, info.color_primaries, info.color_transfer)
-        self._to_yuv = YuvWriter(encoder.pixel_format, tags.storable(info.width, info.height))
+        self._to_yuv = YuvWriter(encoder.pixel_format, tags.storable(info.width, info.height), size)
         rate = info.rate or Fraction(30)
         try:
             self._stream = self._container.add_stream(self._encoder_name, rate=rate, options=options)
             context = self._stream.codec_context
             context.width, context.height, context.pix_fmt = width, height, encoder.pixel_format
             context.time_base = self._stream.time_base = info.time_base
-            context.sample_aspect_ratio = info.pixel_aspect
+            context.sample_aspect_ratio = aspect
             if encoder.tag is not None and self._format in _MP4_FAMILY:
                 context.codec_tag = encoder.tag
             self._to_yuv.tag(context)

@@ -55,9 +55,10 @@ class TextTrack:
         self._container: Any = container
         self._offset = offset
         self._source, self._target = source, target
-        self._out = self._container.add_stream(target)
-        self._out.codec_context.subtitle_header = _HEADER
-        self._out.codec_context.time_base = Fraction(1, 1000)
+        self._out: Any = self._container.add_stream(target)
+        context: Any = self._out.codec_context
+        context.subtitle_header = _HEADER
+        context.time_base = Fraction(1, 1000)
         self._out.time_base = Fraction(1, 1000)
         carry_tags(stream, self._out)
 

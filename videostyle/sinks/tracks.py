@@ -56,7 +56,7 @@ class SoundTrack:
         self._stream, self._offset = stream, offset
         rate = stream.codec_context.sample_rate
         rate = 48000 if codec == "libopus" or rate not in _AAC_RATES else rate
-        self._out = self._container.add_stream(codec, rate=rate)
+        self._out: Any = self._container.add_stream(codec, rate=rate)
         context: Any = self._out.codec_context
         context.layout = stream.codec_context.layout
         context.bit_rate = (64000 if codec == "libopus" else 96000) * max(1, context.layout.nb_channels)
