@@ -72,9 +72,10 @@ def show(name: str, as_json: bool) -> None:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for key, value in described.items():
-        parts = [f"{k}: {v}" for k, v in value.items()] if isinstance(value, dict) else [str(value)]
-        if parts and parts != [""]:
-            table.add_row(key, "\n".join(parts))
+        lines = [f"{k}: {v}" for k, v in value.items()] if isinstance(value, dict) else [str(value)]
+        text = ", ".join(value) if isinstance(value, list) else "\n".join(lines)
+        if text:
+            table.add_row(key, text)
     Console(markup=False, highlight=False).print(table)
 
 
@@ -149,12 +150,8 @@ def _library() -> Library:
 def _describe(entry: Entry) -> dict[str, Any]:
     """A style as JSON says it."""
     label = entry.shelved.label
-    about = {
-        "own": entry.shelved.own,
-        "bank": str(entry.shelved.path),
-        "net": asdict(label.config),
-        "beside": [card.name for card in label.cards],
-    }
+    others = [name for name in entry.shelved.names if name not in (IDENTITY, entry.card.name)]
+    about = {"own": entry.shelved.own, "bank": str(entry.shelved.path), "net": asdict(label.config), "beside": others}
     return {**asdict(entry.card), "quality": dict(entry.card.quality), **about}
 
 
