@@ -197,7 +197,8 @@ def test_own_styles_are_added_and_removed(tmp_path: Path) -> None:
     assert library.find("mosaic").shelved.own
     with pytest.raises(StyleError, match="--force"):
         library.add(tiny_transformer_bank("mosaic", seed=1))
-    library.add(tiny_transformer_bank("mosaic", seed=1), force=True)
+    assert library.add(tiny_transformer_bank("mosaic", seed=1), force=True) == path
+    assert sorted(file.name for file in (tmp_path / "own").iterdir()) == ["mosaic.json", "mosaic.safetensors"]
     assert library.bank(parse_mix("mosaic")).body_hash == tiny_transformer_bank(seed=1).body_hash
     library.remove("mosaic")
     assert list((tmp_path / "own").iterdir()) == []

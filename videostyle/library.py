@@ -150,6 +150,10 @@ class Library:
             bank.save(path)
             for shelved in [shelved for shelved in self._shelf if shelved.own]:
                 self._drop(shelved, names)
+            plain = self._own / f"{names[0]}.safetensors"
+            if not plain.exists():  # it was taken by what has just been replaced
+                path.with_suffix(".json").replace(plain.with_suffix(".json"))
+                path = path.replace(plain)
         except (OSError, SafetensorError) as error:
             raise StyleError(f"{self._own} cannot be written: {error}") from error
         self._reread()
