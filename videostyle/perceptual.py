@@ -67,20 +67,24 @@ class PerceptualNet(nn.Module):
         wanted, found = set(layers), dict[str, Tensor]()
         mean, std = (images.new_tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
         x = ((images - mean) / std).to(self.dtype, memory_format=torch.channels_last)
-        for conv, (name, pooled) in zip(self.convs, self.layers, strict=True):
-            if len(found) == len(wanted):
-                break
+        first = 0
+        for last, (name, _) in enumerate(self.layers):
+            if name not in wanted:
+                continue
             if self.checkpointing and x.requires_grad:
-                x = checkpoint(self._layer, conv, pooled, x, use_reentrant=False)
+                x = checkpoint(self._stretch, x, first, last, use_reentrant=False)
             else:
-                x = self._layer(conv, pooled, x)
-            if name in wanted:
-                found[name] = x
-        return found
+                x = self._stretch(x, first, last)
+            found[name], first = x, last + 1
+            if len(found) == len(wanted):
+                return found
+        raise UsageError(f"this perceptual network has no layer {min(wanted - set(found))!r}")
 
-    @staticmethod
-    def _layer(conv: nn.Module, pooled: bool, x: Tensor) -> Tensor:
-        return F.relu(conv(F.max_pool2d(x, 2) if pooled else x), inplace=True)
+    def _stretch(self, x: Tensor, first: int, last: int) -> Tensor:
+        """The layers from one wanted activation to the next: what a checkpoint computes again."""
+        for conv, (_, pooled) in zip(self.convs[first : last + 1], self.layers[first : last + 1], strict=True):
+            x = F.relu(conv(F.max_pool2d(x, 2) if pooled else x), inplace=True)
+        return x
 
 
 def load_perceptual(source: str | Path | None = None, *, deepest: str = "relu4_3") -> PerceptualNet:
