@@ -47,7 +47,7 @@ def measure(args: argparse.Namespace, *, checkpointing: bool) -> dict[str, float
         trainer = Trainer(
             specs, Path(folder), Path(folder) / "work", options, perceptual=perceptual, device=args.device
         )
-        before = peak_rss_mb()
+        before = peak_rss_mb() or 0.0
         photos = torch.rand(args.batch, 3, args.crop, args.crop, device=args.device)
         times = []
         for _ in range(2 + args.steps):
