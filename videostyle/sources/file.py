@@ -88,12 +88,13 @@ class FileSource(Closing):
             finally:
                 self._lock.release()
 
-    def _limits(self, start: float, duration: float | None) -> tuple[float | None, float | None]:
+    def _limits(self, start: float, duration: float | None) -> tuple[Fraction | None, Fraction | None]:
         """Times of the first picture that counts and of the first that no longer does, after seeking near it."""
-        begin = float((self._stream.start_time or 0) * self.time_base)
+        first = (self._stream.start_time or 0) * self.time_base + Fraction(start).limit_denominator(1000000)
         if start > 3 * _RUN_UP:
-            self._container.seek(int((begin + start - _RUN_UP) / self.time_base), stream=self._stream)
-        return begin + start if start else None, begin + start + duration if duration is not None else None
+            self._container.seek(int((first - _RUN_UP) / self.time_base), stream=self._stream)
+        length = None if duration is None else Fraction(duration).limit_denominator(1000000)
+        return first if start else None, None if length is None else first + length
 
     def _decode(self) -> Iterator[tuple[av.VideoFrame, int]]:
         """Yields (picture, pts), pts strictly rising, of the part that was asked for."""
@@ -107,8 +108,8 @@ class FileSource(Closing):
                 pts = last + 1
             last = pts
             # Half a tick of tolerance: a start given in decimals must not lose the picture it names.
-            seconds = float((pts + Fraction(1, 2)) * self.time_base)
-            if self._end is not None and seconds - float(self.time_base) >= self._end:
+            seconds = (pts + Fraction(1, 2)) * self.time_base
+            if self._end is not None and seconds >= self._end:
                 return
             if self._start is None or seconds >= self._start:
                 self._last_pts = pts
@@ -154,9 +155,9 @@ class FileSource(Closing):
         self._offset = self._first[1] if part else 0
         seconds = self._seconds()
         begin = self._offset * self.time_base
-        end = None if self._end is None else Fraction(self._end).limit_denominator(1000000)
         if part and seconds is not None:
-            seconds = float((end if end is not None else begin + Fraction(seconds)) - begin)
+            last = (stream.start_time or 0) * self.time_base + Fraction(seconds)
+            seconds = float(min(last, self._end or last) - begin)
         exact = stream.frames if not part else 0
         self.info = StreamInfo(
             width,
@@ -170,7 +171,7 @@ class FileSource(Closing):
             color_primaries=stored.primaries,
             color_transfer=stored.transfer,
             origin=self.path,
-            origin_span=(begin, end) if part else None,
+            origin_span=(begin, self._end) if part else None,
         )
 
     def _seconds(self) -> float | None:

@@ -1,0 +1,18 @@
+"""What several tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder of real clips, photos and styles: VIDEOSTYLE_SHARED, or ``shared`` beside the repository."""
+    named = os.environ.get("VIDEOSTYLE_SHARED")
+    folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"no real clips and pictures: {folder} does not exist (set VIDEOSTYLE_SHARED)")
+    return folder
