@@ -1,4 +1,4 @@
-"""python -m benchmarks.files: each clip of a folder through ``videostyle video``, and what came out beside what went in.
+"""python -m benchmarks.files: every clip of a folder through ``videostyle video``, and what came out beside it.
 
 Frames and times are compared one by one, audio packet by packet. A clip that holds no picture must end with exit code 2
 and leave nothing behind.
