@@ -295,6 +295,8 @@ def test_open_source_says_what_there_is(tmp_path: Path) -> None:
         open_source("carrier:pigeon")
     with pytest.raises(SourceError, match="there is no such file"):
         open_source(str(tmp_path / "missing.mp4"))
+    with pytest.raises(SourceError, match="does not answer with a video"):
+        open_source("http://127.0.0.1:9/clip.mp4")
     with pytest.raises(UsageError, match="no such option"):
         open_source("synthetic:16x16", colour="red")
     with pytest.raises(UsageError, match="640x360"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -51,7 +52,7 @@ class Accompaniment:
         span: tuple[Fraction, Fraction | None] | None,
         notes: list[str],
     ) -> None:
-        self._origin = av.open(str(origin), metadata_errors="replace")
+        self._origin = av.open(f"file:{origin}", metadata_errors="replace")
         self._container = container
         self._suffix, self._notes = suffix, notes
         self._offset, self._end = span if span is not None else (Fraction(0), None)
@@ -147,3 +148,21 @@ class Accompaniment:
         if chapters:
             output: Any = self._container  # PyAV types the chapters, but not this method, in all its versions
             output.set_chapters(chapters)
+
+
+def mp4_options(origin: Path | None, time_base: Fraction) -> dict[str, str]:
+    """Options of FFmpeg's MP4 and MOV muxer that keep the times and tags of ``origin``.
+
+    Tracks that do not start at zero are placed in units of the movie timescale (ISO/IEC 14496-12, 8.6.6): it is chosen
+    fine enough that neither pictures nor sound are moved by that. Phones' own tags go into MOV's key list, where their
+    programs look for them; the usual ones stay where everybody looks.
+    """
+    ticks, flags = time_base.denominator, "+faststart"
+    if origin is not None:
+        with suppress(av.FFmpegError), av.open(f"file:{origin}", metadata_errors="replace") as container:
+            if any(key.startswith("com.apple.quicktime.") for key in container.metadata):
+                flags += "+use_metadata_tags"
+            for stream in container.streams.audio:
+                common = math.lcm(ticks, (stream.time_base or Fraction(1)).denominator)
+                ticks = common if common < 1 << 24 else ticks
+    return {"movflags": flags, "movie_timescale": str(ticks * max(1, 1000 // ticks))}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 from videostyle.errors import SinkError, UsageError, VideoStyleError
 from videostyle.frame import Closing, Frame, Image, StreamInfo
 from videostyle.output import check_target, hidden_name, partial_name, write_error
-from videostyle.sinks.accompany import Accompaniment
+from videostyle.sinks.accompany import Accompaniment, mp4_options
 from videostyle.sinks.encoders import ENCODERS, Encoder, encoder_name, no_encoder
 from videostyle.yuv import ColorTags, YuvWriter
 
@@ -60,6 +59,8 @@ class FileSink(Closing):
         self.notes: list[str] = []
         self.path = Path(spec)
         self.info = info
+        if self.path.is_dir():
+            raise UsageError(f"{self.path} is a folder; give the output a file name, or say images:FOLDER")
         self._format = _container(self.path)
         if info.origin is not None and info.origin.exists() and _same(self.path, info.origin):
             raise UsageError(f"{self.path} is the input itself; choose another name for the output")
@@ -135,12 +136,8 @@ class FileSink(Closing):
 
     def _open(self, encoder: Encoder, quality: int | None, preset: str | None, sound: bool) -> None:
         info = self.info
-        options: dict[str, str] = {}
-        if self._format in _MP4_FAMILY:
-            options = {"movflags": "+faststart", "movie_timescale": str(self._movie_timescale())}
-            if self._carries_apple_tags():
-                options["movflags"] += "+use_metadata_tags"
-        self._container = av.open(str(self._temporary), "w", format=self._format, container_options=options)
+        options = mp4_options(info.origin, info.time_base) if self._format in _MP4_FAMILY else {}
+        self._container = av.open(f"file:{self._temporary}", "w", format=self._format, container_options=options)
         self._open_video(encoder, encoder.options(quality, preset))
         if info.origin is not None and sound:
             span = info.origin_span
@@ -180,23 +177,6 @@ class FileSink(Closing):
         except (av.FFmpegError, ValueError) as exc:
             reason = getattr(exc, "strerror", None) or str(exc)
             raise no_encoder(self._encoder_name, width, height, reason) from exc
-
-    def _movie_timescale(self) -> int:
-        """Ticks a second in which MP4 notes when tracks start: fine enough that neither picture nor sound is moved."""
-        ticks = self.info.time_base.denominator
-        if self.info.origin is not None:
-            with contextlib.suppress(av.FFmpegError), av.open(str(self.info.origin)) as origin:
-                for stream in origin.streams.audio:
-                    common = math.lcm(ticks, (stream.time_base or Fraction(1)).denominator)
-                    ticks = common if common < 1 << 24 else ticks
-        return ticks * max(1, 1000 // ticks)
-
-    def _carries_apple_tags(self) -> bool:
-        if self.info.origin is None:
-            return False
-        with contextlib.suppress(av.FFmpegError), av.open(str(self.info.origin), metadata_errors="replace") as origin:
-            return any(key.startswith("com.apple.quicktime.") for key in origin.metadata)
-        return False
 
     def _ticks(self, frame: Frame) -> int:
         if frame.time_base == self.info.time_base:

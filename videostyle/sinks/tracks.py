@@ -10,12 +10,28 @@ from av.audio.resampler import AudioResampler
 
 _AAC_RATES = {96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000}
 
+_USUAL = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+
 
 def carry_tags(source: Any, target: Any) -> None:
     """Language, title, default and forced flags of a stream."""
     own = {"duration", "encoder", "number_of_frames", "number_of_bytes", "vendor_id", "bps"}
     target.metadata.update({key: value for key, value in source.metadata.items() if key.lower() not in own})
     target.disposition = source.disposition
+
+
+def _layout(codec: str, layout: Any, rate: int) -> str:
+    """The speakers to encode for: those of the source where the encoder knows them, stereo where not."""
+    # PCM may tell how many channels there are, not which.
+    name = _USUAL.get(layout.nb_channels, "stereo") if layout.name.endswith("channels") else layout.name
+    trial: Any = av.CodecContext.create(codec, "w")
+    trial.sample_rate, trial.layout, trial.time_base = rate, name, Fraction(1, rate)
+    trial.format = "flt" if codec == "libopus" else "fltp"
+    try:
+        trial.open()
+    except av.FFmpegError:
+        return "stereo"
+    return str(name)
 
 
 class CopyTrack:
@@ -58,7 +74,7 @@ class SoundTrack:
         rate = 48000 if codec == "libopus" or rate not in _AAC_RATES else rate
         self._out: Any = self._container.add_stream(codec, rate=rate)
         context: Any = self._out.codec_context
-        context.layout = stream.codec_context.layout
+        context.layout = _layout(codec, stream.codec_context.layout, rate)
         context.bit_rate = (64000 if codec == "libopus" else 96000) * max(1, context.layout.nb_channels)
         context.time_base = Fraction(1, rate)
         carry_tags(stream, self._out)

@@ -11,7 +11,7 @@ from videostyle.errors import SourceError, UsageError
 from videostyle.frame import FrameSource
 
 SOURCES: dict[str, tuple[str, str, str]] = {
-    "file": ("videostyle.sources.file", "FileSource", "a video file: anything that FFmpeg reads"),
+    "file": ("videostyle.sources.file", "FileSource", "a video file or address: anything FFmpeg reads"),
     "images": ("videostyle.sources.images", "ImagesSource", "a picture, a folder of pictures, a pattern like a/*.png"),
     "synthetic": ("videostyle.sources.synthetic", "SyntheticSource", "a moving test picture: synthetic:640x360"),
 }
@@ -45,6 +45,8 @@ def open_source(spec: str | Path, **options: Any) -> FrameSource:
 
 def _split(spec: str) -> tuple[str, str]:
     found = re.fullmatch(r"([a-z_-]{2,}):(?!//)(.*)", spec, re.DOTALL)  # two letters at least: C: is a drive
+    if "://" in spec:
+        return "file", spec
     if found is None or Path(spec).exists():
         return _guess(Path(spec)), spec
     scheme, rest = found.groups()
@@ -58,7 +60,7 @@ def _guess(path: Path) -> str:
         return "images"
     if path.is_dir():
         return "images"
-    if not path.exists() and not re.match(r"[a-z][a-z0-9+.-]+:/", str(path)):
+    if not path.exists():
         raise SourceError(f"{path}: there is no such file")
     # A GIF may move, and FFmpeg plays both kinds.
     return "images" if path.suffix.lower() in PICTURE_SUFFIXES - {".gif"} else "file"

@@ -28,7 +28,8 @@ class FileSource(Closing):
     to the pixels, HDR and wide colours are brought to BT.709, interlaced pictures are deinterlaced one for one.
     Pictures that cannot be decoded are stepped over; ``notes`` then says how many, complete once the stream has ended.
 
-    spec: path of the file.
+    spec: path of the file, or an address that FFmpeg opens (http, rtsp, srt); an address is live unless it tells how
+        long it is, and its sound is not carried on.
     start, duration: seconds, to read only a part; times then count from its first frame.
 
     Raises SourceError when the file holds no video that can be read.
@@ -37,13 +38,14 @@ class FileSource(Closing):
     def __init__(self, spec: str | Path, *, start: float = 0, duration: float | None = None) -> None:
         if start < 0 or (duration is not None and duration <= 0):
             raise UsageError(f"{spec}: start must not be negative, and duration must be above zero")
+        self._address = str(spec) if "://" in str(spec) else None
         self.path = Path(spec)
         self.notes: list[str] = []
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._packets = self._decoded = self._errors = 0
         self._stopped_by: str | None = None
-        self._container = _open(self.path)
+        self._container = _connect(self._address) if self._address else _open(self.path)
         try:
             self._stream = _video_stream(self._container, self.path)
             self._stream.thread_type = "AUTO"
@@ -170,7 +172,8 @@ class FileSource(Closing):
             color_range=stored.range,
             color_primaries=stored.primaries,
             color_transfer=stored.transfer,
-            origin=self.path,
+            live=self._address is not None and not self._container.duration,
+            origin=None if self._address else self.path,
             origin_span=(begin, self._end) if part else None,
         )
 
@@ -215,13 +218,20 @@ class FileSource(Closing):
             self.notes.append(text)
 
 
+def _connect(address: str) -> av.container.InputContainer:
+    try:
+        return av.open(address, metadata_errors="replace", timeout=10)
+    except (av.FFmpegError, OSError) as exc:
+        raise SourceError(f"{address} does not answer with a video: {exc.strerror or exc}") from exc
+
+
 def _open(path: Path) -> av.container.InputContainer:
     if path.is_dir():
         raise SourceError(f"{path} is a folder, not a video")
     try:
         if path.stat().st_size == 0 and path.is_file():
             raise SourceError(f"{path} is empty")
-        container = av.open(str(path), metadata_errors="replace")
+        container = av.open(f"file:{path}", metadata_errors="replace")  # a name may hold a colon
     except FileNotFoundError as exc:
         raise SourceError(f"{path}: there is no such file") from exc
     except av.InvalidDataError as exc:
