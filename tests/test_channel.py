@@ -11,7 +11,7 @@ import pytest
 
 from videostyle.channel import Channel
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 @contextmanager

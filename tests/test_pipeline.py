@@ -23,7 +23,7 @@ from videostyle.errors import SinkError, SourceError
 from videostyle.frame import Frame
 from videostyle.pipeline import Pipeline, Progress
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 @pytest.fixture(autouse=True)
