@@ -201,6 +201,7 @@ class StyleBank:
         metadata = {"format": FORMAT, "config": json.dumps(asdict(self.config)), "names": json.dumps(self.names)}
         partial = path.with_name(path.name + ".partial")
         save_file(tensors, partial, metadata)
+        partial.chmod(0o644)  # safetensors makes private files; a shared bank is for everybody
         card = {
             "format": FORMAT,
             "sha256": hashlib.sha256(partial.read_bytes()).hexdigest(),
