@@ -29,7 +29,7 @@ class ConditionalNorm(nn.Module):
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """x: (N, C, H, W). style: (N, parts * C): scales, shifts and, with ``keep``, how much of x passes."""
         scale, shift, *rest = style.to(x.dtype)[:, :, None, None].split(self.channels, dim=1)
-        # One group a channel is instance norm, and unlike F.instance_norm it keeps channels_last: half the time on a CPU.
+        # A group a channel is instance norm; unlike F.instance_norm it keeps channels_last: half the time on a CPU.
         y = F.group_norm(x, self.channels, eps=1e-3) if self.normalize else x
         y = torch.addcmul(shift, y, scale)
         return torch.addcmul(y, x, rest[0]) if rest else y
