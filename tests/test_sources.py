@@ -159,6 +159,13 @@ def test_matrix_and_range_are_obeyed(tmp_path: Path, matrix: str, full: bool) ->
         np.testing.assert_allclose(image.reshape(-1, 3).mean(axis=0), colour, atol=3)
 
 
+@pytest.mark.parametrize("luma", [16, 17, 63, 100, 126, 180, 234, 235])
+def test_grey_is_rounded_not_cut_off(tmp_path: Path, luma: int) -> None:
+    path = make_clip(tmp_path / "clip.mkv", frames=1, planes=(luma, 128, 128), audio=False, options=HALF)
+    with FileSource(path) as source:
+        assert abs(next(iter(source)).image - (luma - 16) * 255 / 219).max() <= 0.6
+
+
 @pytest.mark.parametrize(("size", "matrix"), [((64, 48), "smpte170m"), ((1280, 720), "bt709")])
 def test_colours_that_are_not_told_go_by_size(tmp_path: Path, size: tuple[int, int], matrix: str) -> None:
     path = make_clip(tmp_path / "clip.mp4", frames=1, size=size, audio=False)
