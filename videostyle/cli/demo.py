@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,11 @@ from videostyle.cli.common import Painting, painting_options, report_options, te
 from videostyle.cli.video import paint_video
 from videostyle.errors import SourceError, UsageError
 from videostyle.library import shipped_folder
+from videostyle.styles import StyleMix
+
+if TYPE_CHECKING:
+    from videostyle.frame import Frame
+    from videostyle.stylizer import Stylizer
 
 OUTPUT = Path("videostyle-demo.mp4")
 
@@ -22,17 +28,33 @@ OUTPUT = Path("videostyle-demo.mp4")
 @click.option("--no-window", is_flag=True, help="Do not show the result, even where there is a screen.")
 @report_options
 def command(painting: Painting, no_window: bool, as_json: bool) -> None:
-    """Paint the clip that comes with videostyle, write videostyle-demo.mp4 into this folder, and show it."""
+    """Paint the clip that comes with videostyle, write videostyle-demo.mp4 into this folder, and show it.
+
+    Without --style it goes through the styles of the bank, one melting into the next.
+    """
     clip = shipped_folder() / "demo.mp4"
     if not clip.is_file():
         raise SourceError(f"{clip} is missing: install videostyle again, or try videostyle video INPUT OUTPUT")
     if not os.access(Path.cwd(), os.W_OK):
         raise UsageError(f"{Path.cwd()} cannot be written to: change to a folder of your own and try again")
-    report = paint_video(clip, OUTPUT, painting, force=True)
+    report = paint_video(clip, OUTPUT, painting, force=True, through=None if painting.style else tour)
     tell_report(report, as_json=as_json)
     tell(f"Watch it: {OUTPUT.resolve()}")
     if not (no_window or as_json) and has_screen(os.environ, sys.platform):
         show(OUTPUT)
+
+
+def tour(stylizer: Stylizer, names: Sequence[str]) -> Callable[[Frame], Frame]:
+    """A filter that paints a second in each style, the last third of it melting into the next."""
+
+    def paint(frame: Frame) -> Frame:
+        number, second = divmod(frame.seconds, 1)
+        now, soon = (names[(int(number) + step) % len(names)] for step in (0, 1))
+        share = max(0.0, 3 * second - 2)
+        stylizer.set_style(StyleMix(((now, 1 - share), (soon, share))) if len(names) > 1 else StyleMix(((now, 1.0),)))
+        return stylizer(frame)
+
+    return paint
 
 
 def has_screen(environment: Mapping[str, str], platform: str) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +19,11 @@ from videostyle.cli.common import (
     tell_report,
 )
 from videostyle.stats import RunReport
+from videostyle.styles import IDENTITY
+
+if TYPE_CHECKING:
+    from videostyle.frame import Frame
+    from videostyle.stylizer import Stylizer
 
 
 @click.command()
@@ -44,11 +50,18 @@ def command(
 
 
 def paint_video(
-    source: str | Path, output: str | Path, painting: Painting, *, force: bool, encoding: dict[str, Any] | None = None
+    source: str | Path,
+    output: str | Path,
+    painting: Painting,
+    *,
+    force: bool,
+    encoding: dict[str, Any] | None = None,
+    through: Callable[[Stylizer, Sequence[str]], Callable[[Frame], Frame]] | None = None,
 ) -> RunReport:
     """Paint ``source`` into ``output`` and show on stderr how far it is. All that can be wrong is found before frame 1.
 
-    encoding: keyword arguments for the sink; None stands for its own choice.
+    encoding: keyword arguments for the sink; None stands for its own choice. through: makes the filter out of the
+    stylizer and the names of the bank's styles; the stylizer itself is one.
     """
     from videostyle.cli.progress import RunProgress
     from videostyle.pipeline import Pipeline
@@ -65,7 +78,8 @@ def paint_video(
         sink = open_sink(output, stylizer.output_info(frames.info), force=force, **chosen)
         ends.callback(sink.close, complete=False)  # changes nothing once the pipeline has closed it
         progress = RunProgress()
-        pipeline = Pipeline(frames, stylizer, sink, progress)
+        names = [name for name in bank.names if name != IDENTITY]
+        pipeline = Pipeline(frames, through(stylizer, names) if through else stylizer, sink, progress)
         try:
             with progress:
                 report = pipeline.run()
