@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,3 +19,14 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real clips and pictures: {folder} does not exist (set VIDEOSTYLE_SHARED)")
     return folder
+
+
+@pytest.fixture
+def no_thread_left() -> Iterator[None]:
+    """Fails a test after which a thread of its own goes on for seconds."""
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + 10
+    while (left := set(threading.enumerate()) - before) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert left == set()

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "videostyle"
 LAYERS = (
     {"errors"},
     {"frame"},
-    {"channel", "stats", "color", "yuv", "output", "pictures", "sources", "sinks", "styles", "library"},
+    {"channel", "stats", "color", "yuv", "canvas", "output", "pictures", "sources", "sinks", "styles", "library"},
     {"net", "transformer_net", "fast_neural_style"},
     {"engines"},
     {"temporal", "losses", "perceptual", "quality"},

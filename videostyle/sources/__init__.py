@@ -14,6 +14,7 @@ SOURCES: dict[str, tuple[str, str, str]] = {
     "file": ("videostyle.sources.file", "FileSource", "a video file or address: anything FFmpeg reads"),
     "images": ("videostyle.sources.images", "ImagesSource", "a picture, a folder of pictures, a pattern like a/*.png"),
     "synthetic": ("videostyle.sources.synthetic", "SyntheticSource", "a moving test picture: synthetic:640x360"),
+    "webcam": ("videostyle.sources.webcam", "WebcamSource", "a camera by number or name: webcam:0, webcam:logitech"),
 }
 """Scheme -> module, class, what it is. The module is imported when a source of that scheme is opened."""
 
