@@ -167,6 +167,7 @@ class Trainer:
     """All the state of one training run.
 
     base: a trained bank to extend: its body and its styles stay as they are, only the new styles' vectors are learned.
+    data: what the card says of the pictures and photos: sources and licences.
     folder: where checkpoint, log (CSV) and previews (PNG) go; a run in the same folder goes on where it stopped.
     """
 
@@ -178,6 +179,7 @@ class Trainer:
     base: StyleBank | None = None
     perceptual: PerceptualNet | None = None
     device: str = "cpu"
+    data: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         o = self.options
@@ -343,7 +345,8 @@ class Trainer:
         body = {k: v.detach().cpu().float().numpy() for k, v in self.averaged().state_dict().items()}
         rows = self.average[0].cpu().numpy()
         cards = tuple(spec.card for spec in self.specs)
-        recipe = {
+        recipe: dict[str, Any] = {
+            "data": dict(self.data),
             "options": asdict(self.options),
             "steps": self.step,
             "photos": len(self.crops.paths),

@@ -62,15 +62,15 @@ def style_specs(table: list[Mapping[str, Any]], pictures: Path) -> list[StyleSpe
 
 
 def read_config(path: Path | None) -> dict[str, Any]:
-    """The tables [options], [net] and [[style]] of a TOML file."""
+    """The tables [options], [net], [data] and [[style]] of a TOML file."""
     if path is None:
         return {}
     try:
         config = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} cannot be read as TOML: {error}") from error
-    if unknown := set(config) - {"options", "net", "style"}:
-        raise UsageError(f"{path}: no table [{min(unknown)}]; there are [options], [net] and [[style]]")
+    if unknown := set(config) - {"options", "net", "data", "style"}:
+        raise UsageError(f"{path}: no table [{min(unknown)}]; there are [options], [net], [data] and [[style]]")
     return config
 
 
@@ -118,9 +118,9 @@ def command(
 ) -> None:
     """Learn a bank of styles: one for each picture, on a folder of photos.
 
-    CONFIG is a TOML file with [options], [net] and one [[style]] a picture (picture, name, title, artist, year, rights,
-    style_weight, content_weight); options given here go before it. Run it again with the same --work to go on where it
-    was interrupted.
+    CONFIG is a TOML file with [options], [net], [data] (what the card says of photos and pictures) and one [[style]] a
+    picture (picture, name, title, artist, year, rights, style_weight, content_weight); options given here go before
+    it. Run it again with the same --work to go on where it was interrupted.
     """
     import torch
 
@@ -153,6 +153,7 @@ def command(
         base,
         load_perceptual(perceptual, deepest=deepest),
         device,
+        table.get("data", {}),
     )
     if trainer.step:
         tell(f"going on from step {trainer.step} of {trainer.checkpoint}")
