@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "videostyle"
 
 LAYERS = (
-    {"errors"},
+    {"errors", "address"},
     {"frame"},
     {"channel", "stats", "color", "yuv", "canvas", "output", "pictures", "sources", "sinks", "styles", "library"},
     {"net", "transformer_net", "fast_neural_style"},

@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 from av.video.stream import VideoStream
 
+from videostyle.address import is_address, shown
 from videostyle.errors import SourceError, UsageError
 from videostyle.frame import Closing, Frame, StreamInfo
 from videostyle.sources.deinterlace import Deinterlacer
@@ -31,24 +32,38 @@ class FileSource(Closing):
     spec: path of the file, or an address that FFmpeg opens (http, rtsp, srt); an address is live unless it tells how
         long it is, and its sound is not carried on.
     start, duration: seconds, to read only a part; times then count from its first frame.
+    low_delay: pictures of an address come as soon as they arrive; costs speed, because threads decode no longer ahead.
+    timeout: seconds without an answer after which an address is given up.
+
+    ``ended_early`` says, once the stream has ended, whether there should have been more.
 
     Raises SourceError when the file holds no video that can be read.
     """
 
-    def __init__(self, spec: str | Path, *, start: float = 0, duration: float | None = None) -> None:
+    def __init__(
+        self,
+        spec: str | Path,
+        *,
+        start: float = 0,
+        duration: float | None = None,
+        low_delay: bool = False,
+        timeout: float = 10,
+    ) -> None:
         if start < 0 or (duration is not None and duration <= 0):
             raise UsageError(f"{spec}: start must not be negative, and duration must be above zero")
-        self._address = str(spec) if "://" in str(spec) else None
+        self._address = str(spec) if is_address(spec) else None
         self.path = Path(spec)
+        self._name = shown(self._address) if self._address else str(spec)
+        self.ended_early = False
         self.notes: list[str] = []
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._packets = self._decoded = self._errors = 0
         self._stopped_by: str | None = None
-        self._container = _connect(self._address) if self._address else _open(self.path)
+        self._container = _connect(self._address, low_delay, timeout) if self._address else _open(self.path)
         try:
-            self._stream = _video_stream(self._container, self.path)
-            self._stream.thread_type = "AUTO"
+            self._stream = _video_stream(self._container, self._name)
+            self._stream.thread_type = "SLICE" if low_delay else "AUTO"
             self.time_base = self._stream.time_base or Fraction(1, 90000)
             self._start, self._end = self._limits(start, duration)
             self._deinterlacer = Deinterlacer(self.time_base)
@@ -204,25 +219,38 @@ class FileSource(Closing):
             alone = len(self._container.streams) == 1 or self._stream.duration is not None
             if self._stopped_by or (missing > max(0.1 * seconds, 0.5) and alone):
                 expected = f"{self.info.frames}" if self.info.frames else "an unknown number of"
+                self.ended_early = True
                 self._note(f"the file ends early: {self._decoded} of about {expected} frames could be read")
         elif self._stopped_by:
+            self.ended_early = True
             self._note(f"the file ends early: {self._stopped_by}")
 
     def _nothing(self) -> str:
         if self._packets:
-            return f"{self.path}: none of its {self._packets} pictures can be decoded; the file is damaged"
-        return f"{self.path}: there are no pictures in the part that was asked for"
+            return f"{self._name}: none of its {self._packets} pictures can be decoded; the file is damaged"
+        return f"{self._name}: there are no pictures in the part that was asked for"
 
     def _note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
 
 
-def _connect(address: str) -> av.container.InputContainer:
+def _connect(address: str, low_delay: bool, timeout: float) -> av.container.InputContainer:
+    scheme = address.partition("://")[0].lower()
+    options = {"rtsp": {"rtsp_transport": "tcp"}, "udp": {"overrun_nonfatal": "1"}}.get(scheme, {})
+    if scheme in ("http", "https"):
+        options = {"reconnect": "1", "reconnect_delay_max": "2"}  # goes on where the connection broke
+    if low_delay:
+        # Not FFmpeg's "nobuffer": it throws away what was read while probing, the first keyframe with it. Those
+        # pictures are decoded faster than they are shown, so they are no delay that stays.
+        options |= {"analyzeduration": "2000000"}
     try:
-        return av.open(address, metadata_errors="replace", timeout=10)
+        return av.open(address, metadata_errors="replace", timeout=timeout, options=options)
+    except av.error.ProtocolNotFoundError as exc:
+        raise SourceError(f"{shown(address)}: the FFmpeg of PyAV was built without {scheme}://") from exc
     except (av.FFmpegError, OSError) as exc:
-        raise SourceError(f"{address} does not answer with a video: {exc.strerror or exc}") from exc
+        why = exc.strerror or type(exc).__name__
+        raise SourceError(f"{shown(address)} does not answer with a video: {why}") from exc
 
 
 def _open(path: Path) -> av.container.InputContainer:
@@ -249,12 +277,12 @@ def _open(path: Path) -> av.container.InputContainer:
     return container
 
 
-def _video_stream(container: av.container.InputContainer, path: Path) -> VideoStream:
+def _video_stream(container: av.container.InputContainer, name: str) -> VideoStream:
     stream = container.streams.best("video")
     covers = av.stream.Disposition.attached_pic
     if not isinstance(stream, VideoStream) or stream.disposition & covers:
         held = sorted({other.type for other in container.streams if not other.disposition & covers})
-        raise SourceError(f"{path} holds no video" + (f", only {' and '.join(held)}" if held else ""))
+        raise SourceError(f"{name} holds no video" + (f", only {' and '.join(held)}" if held else ""))
     if stream.codec_context is None:
-        raise SourceError(f"{path}: no decoder for its video; convert it to H.264 first")
+        raise SourceError(f"{name}: no decoder for its video; convert it to H.264 first")
     return stream
