@@ -13,6 +13,11 @@ from videostyle.frame import FrameSink, StreamInfo
 SINKS: dict[str, tuple[str, str, str]] = {
     "file": ("videostyle.sinks.file", "FileSink", "a video file: .mp4, .mov, .mkv or .webm"),
     "images": ("videostyle.sinks.images", "ImagesSink", "a folder of numbered pictures: images:FOLDER"),
+    "virtual-camera": (
+        "videostyle.sinks.virtual_camera",
+        "VirtualCameraSink",
+        "a camera for other programs: virtual-camera, virtual-camera:/dev/video10",
+    ),
 }
 """Scheme -> module, class, what it is. The module is imported when a sink of that scheme is opened."""
 
@@ -39,6 +44,8 @@ def open_sink(spec: str | Path, info: StreamInfo, **options: Any) -> FrameSink:
 
 
 def _split(spec: str) -> tuple[str, str]:
+    if spec == "virtual-camera":
+        return spec, ""
     found = re.fullmatch(r"([a-z_-]{2,}):(?!//)(.*)", spec, re.DOTALL)  # two letters at least: C: is a drive
     if found is None:
         return ("images" if Path(spec).is_dir() or spec.endswith(("/", "\\")) else "file"), spec
