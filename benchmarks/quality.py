@@ -22,7 +22,7 @@ from videostyle.frame import Image
 from videostyle.net import build
 from videostyle.perceptual import load_perceptual
 from videostyle.pictures import load_picture, save_picture
-from videostyle.quality import Judgement, judge, load_photos, style_grams, to_tensor
+from videostyle.quality import Judgement, features, judge, load_photos, style_grams, to_tensor
 from videostyle.styles import IDENTITY, StyleBank
 
 PHOTOS = tuple(
@@ -63,6 +63,7 @@ def main() -> None:
     net = load_perceptual(args.perceptual or args.shared / "weights/vgg16-features.safetensors")
     photos = load_photos(args.shared / "photos/research", PHOTOS, *SIZE)
     bank = StyleBank.load(args.bank)
+    seen = [features(photo, net) for photo in photos]
     rows: dict[str, dict[str, float]] = {}
     for row, name in enumerate(bank.names):
         paint = painter(bank, row)
@@ -76,9 +77,11 @@ def main() -> None:
             rows[name] = {"mean_absolute_error": float(np.mean(errors))}
         else:
             grams = style_grams(load_picture(args.shared / f"styles/{name}.jpg"), net)
-            judged = [judge(a, b, grams, net) for a, b in zip(photos, paintings, strict=True)]
+            judged = [
+                judge(photo, features(painting, net), grams) for photo, painting in zip(seen, paintings, strict=True)
+            ]
             rows[name] = asdict(Judgement(mean(j.style for j in judged), mean(j.content for j in judged)))
-            rows[name]["photo"] = mean(judge(photo, photo, grams, net).style for photo in photos)
+            rows[name]["photo"] = mean(judge(photo, photo, grams).style for photo in seen)
         print(f"{name:24}" + "  ".join(f"{k} {v:.3f}" for k, v in rows[name].items()), file=sys.stderr, flush=True)
     styles = [value for name, value in rows.items() if name != IDENTITY]
     average = {key: mean(value[key] for value in styles) for key in ("style", "content", "photo")}

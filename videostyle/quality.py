@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 from torch import Tensor
 
 from videostyle.frame import Image
-from videostyle.losses import content_distance, gram, style_distance
+from videostyle.losses import Features, content_distance, gram, style_distance
 from videostyle.perceptual import CONTENT_LAYER, STYLE_LAYERS, PerceptualNet
 
 PICTURE_SIDE = 512
@@ -54,24 +54,26 @@ def covered(image: Image, width: int, height: int) -> Image:
 
 
 @torch.inference_mode()
-def style_grams(picture: Image, net: PerceptualNet, side: int = PICTURE_SIDE) -> Mapping[str, Tensor]:
-    """Gram matrices (1, C, C) of a style picture (H, W, 3) at ``side`` pixels on its longer side."""
-    features = net(to_tensor(resized(picture, side)).to(net.device), STYLE_LAYERS)
-    return {name: gram(value) for name, value in features.items()}
+def features(image: Image, net: PerceptualNet) -> Features:
+    """Activations of one picture, uint8 (H, W, 3), at all layers that are compared."""
+    return net(to_tensor(image).to(net.device), (*STYLE_LAYERS, CONTENT_LAYER))
 
 
 @torch.inference_mode()
-def judge(photo: Image, painting: Image, grams: Mapping[str, Tensor], net: PerceptualNet) -> Judgement:
-    """Style and content distance of ``painting`` to a picture (its ``style_grams``) and to ``photo``.
+def style_grams(picture: Image, net: PerceptualNet, side: int = PICTURE_SIDE) -> Mapping[str, Tensor]:
+    """Gram matrices (1, C, C) of a style picture (H, W, 3) at ``side`` pixels on its longer side."""
+    found = features(resized(picture, side), net)
+    return {name: gram(found[name]) for name in STYLE_LAYERS}
 
-    photo, painting: uint8 (H, W, 3) of the same size. Style: sum over relu1_2, 2_2, 3_3, 4_3 of
+
+@torch.inference_mode()
+def judge(photo: Features, painting: Features, grams: Mapping[str, Tensor]) -> Judgement:
+    """Style and content distance of a painting to a picture (its ``style_grams``) and to the photo it was made from.
+
+    photo, painting: ``features`` of pictures of the same size. Style: sum over relu1_2, 2_2, 3_3, 4_3 of
     ||G - Gs||^2 / ||Gs||^2; content: ||F - Fc||^2 / ||Fc||^2 at relu3_3 (Gatys et al. 2016, relative norms).
     """
-    device = net.device
-    target = net(to_tensor(photo).to(device), (CONTENT_LAYER,))
-    features = net(to_tensor(painting).to(device), (*STYLE_LAYERS, CONTENT_LAYER))
-    style = style_distance(features, grams)
-    return Judgement(float(style), float(content_distance(features, target, CONTENT_LAYER)))
+    return Judgement(float(style_distance(painting, grams)), float(content_distance(painting, photo, CONTENT_LAYER)))
 
 
 def load_photos(folder: Path, names: tuple[str, ...], width: int, height: int) -> list[Image]:
