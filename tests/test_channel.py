@@ -133,3 +133,15 @@ def test_end_and_abort_release_a_consumer_that_waits() -> None:
 def test_a_channel_without_room_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one item"):
         Channel(0)
+
+
+def test_a_wait_tells_whether_something_can_be_taken() -> None:
+    channel: Channel[int] = Channel(1)
+    assert not channel.wait(0)
+    assert not channel.wait(0.01)
+    with beside(lambda: channel.put(1)):
+        assert channel.wait(PATIENCE)
+    assert next(channel) == 1
+    with beside(channel.end):
+        assert channel.wait(PATIENCE)
+    assert next(channel, None) is None

@@ -242,6 +242,56 @@ def test_stop_writes_what_was_captured_and_completes_the_output() -> None:
     assert sink.closed == [True]
 
 
+def test_stop_lets_go_of_what_a_live_source_has_captured() -> None:
+    second_is_painted, third_is_captured = threading.Event(), threading.Event()
+
+    def script(index: int) -> None:
+        if index == 2:
+            wait_for(second_is_painted)
+        if index == 3:
+            third_is_captured.set()
+            wait_for(source.closed)
+
+    def paint(frame: Frame) -> Frame:
+        if frame.index == 1:
+            second_is_painted.set()
+            wait_for(third_is_captured)
+            pipeline.stop()
+        return frame
+
+    source, sink = ScriptedSource(10, script, live=True), ScriptedSink()
+    pipeline = Pipeline(source, paint, sink)
+    report = pipeline.run()
+    assert sink.indices[-1] == 1
+    assert report.frames_in == 3
+    assert sink.closed == [True]
+
+
+def test_while_no_frame_comes_there_is_time_for_something_else() -> None:
+    calls: list[int] = []
+
+    def idle() -> None:
+        calls.append(len(sink.indices))
+        if calls.count(1) == 3:
+            pipeline.stop()
+
+    source = ScriptedSource(5, lambda index: index == 1 and wait_for(source.closed))
+    sink = ScriptedSink()
+    pipeline = Pipeline(source, same, sink, idle=idle)
+    assert pipeline.run().frames_out == 1
+    assert calls.count(1) >= 3
+    assert sink.closed == [True]
+
+
+def test_something_else_that_breaks_ends_the_run() -> None:
+    def broken() -> None:
+        raise RuntimeError("window gone")
+
+    source = ScriptedSource(5, lambda index: wait_for(source.closed))
+    with pytest.raises(RuntimeError, match="window gone"):
+        Pipeline(source, same, ScriptedSink(), idle=broken).run()
+
+
 def test_stop_from_another_thread_ends_a_source_that_waits() -> None:
     source = ScriptedSource(5, lambda index: index == 2 and wait_for(source.closed))
     sink = ScriptedSink()

@@ -69,6 +69,11 @@ class Channel(Generic[T]):
         """The consumer wants no more: what waits is let go and a waiting ``put`` returns False."""
         self._close(None, discard=True)
 
+    def wait(self, seconds: float) -> bool:
+        """Whether an item, the end or an error can be taken without waiting, now or within ``seconds``."""
+        with self._changed:
+            return self._changed.wait_for(lambda: bool(self._items) or self._closed, seconds)
+
     def __iter__(self) -> Iterator[T]:
         return self
 

@@ -19,15 +19,21 @@ from videostyle.channel import Channel
 from videostyle.frame import Frame, FrameSink, FrameSource
 from videostyle.stats import Latencies, RunReport, peak_rss_mb
 
+_TICK = 0.01
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run stands: frames written so far, frames expected (None if unknown), frames dropped, seconds so far."""
+    """Where a run stands: frames written so far, frames expected (None if unknown), frames dropped, seconds so far.
+
+    latency: seconds from the capture of the newest frame until it was written.
+    """
 
     frames: int
     expected: int | None
     dropped: int
     seconds: float
+    latency: float = 0.0
 
 
 class Pipeline:
@@ -38,6 +44,8 @@ class Pipeline:
 
     style: called in a thread of its own, once a frame, in order.
     progress: called in the thread of ``run`` after each frame that was written; it may call ``stop``.
+    idle: called in the thread of ``run`` every few milliseconds while there is no frame to write, so that a window
+        answers keys when the camera stalls; it may call ``stop`` too.
     grace: seconds that a stage may take to end once the run is over, before it is left behind and the report says so.
     """
 
@@ -48,6 +56,7 @@ class Pipeline:
         sink: FrameSink,
         progress: Callable[[Progress], None] | None = None,
         *,
+        idle: Callable[[], None] | None = None,
         grace: float = 30.0,
     ) -> None:
         live = source.info.live
@@ -55,6 +64,8 @@ class Pipeline:
         self._style = style
         self._sink = sink
         self._progress = progress
+        self._idle = idle
+        self._live = live
         self._grace = grace
         self._captured: Channel[Frame] = Channel(1 if live else 2, drop_oldest=live)
         self._styled: Channel[Frame] = Channel(1 if live else 2)
@@ -72,8 +83,13 @@ class Pipeline:
         return self._frames_out
 
     def stop(self) -> None:
-        """End the run as if the source had ended: what was captured is still written. From any thread, at any time."""
+        """End the run as if the source had ended. From any thread, at any time.
+
+        What was captured from a file is still written; of a live source only the frame that is being painted is.
+        """
         self._stopped = True
+        if self._live:
+            self._captured.abort()
         self._source.close()
 
     def run(self) -> RunReport:
@@ -141,7 +157,7 @@ class Pipeline:
             self._captured.abort()
 
     def _write(self, started: float) -> None:
-        for frame in self._styled:
+        for frame in self._painted():
             self._sink.write(frame)
             now = perf_counter()
             self._latencies.add((now - frame.captured_at) * 1000)
@@ -149,7 +165,17 @@ class Pipeline:
             self._size = frame.image.shape[1], frame.image.shape[0]
             if self._progress is not None:
                 expected = self._source.info.frames
-                self._progress(Progress(self._frames_out, expected, self._captured.dropped, now - started))
+                dropped, latency = self._captured.dropped, now - frame.captured_at
+                self._progress(Progress(self._frames_out, expected, dropped, now - started, latency))
+
+    def _painted(self) -> Iterator[Frame]:
+        while True:
+            while self._idle is not None and not self._styled.wait(_TICK):
+                self._idle()
+            frame = next(self._styled, None)
+            if frame is None:
+                return
+            yield frame
 
     def _wind_up(self, threads: list[threading.Thread]) -> list[str]:
         """End all stages, close both ends, and say which threads did not come home."""
