@@ -17,13 +17,14 @@ PACKAGE = ROOT / "videostyle"
 LAYERS = (
     {"errors", "address"},
     {"frame"},
-    {"channel", "stats", "color", "yuv", "canvas", "output", "pictures", "sources", "sinks", "styles", "library"},
+    {"keys", "governor", "scaling"}
+    | {"channel", "stats", "color", "yuv", "canvas", "output", "pictures", "sources", "sinks", "styles", "library"},
     {"net", "transformer_net", "fast_neural_style"},
     {"engines"},
     {"temporal", "losses", "perceptual", "quality"},
     {"stylizer"},
     {"pipeline"},
-    {"batch", "web", "train", "optimize", "keyframes"},
+    {"batch", "web", "train", "optimize", "keyframes", "painter", "controls", "live", "live_outputs"},
     {"cli"},
 )
 """From the bottom up. A module or package imports from layers below its own and from its own."""

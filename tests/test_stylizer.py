@@ -195,3 +195,91 @@ def test_keep_color_takes_colours_from_the_resized_photo() -> None:
     image = picture(24, 32)
     small = resize(image, (16, 12))
     assert np.array_equal(style(frame(image)).image, keep_colors(small, 255 - small))
+
+
+def at(seconds: float, image: Image) -> Frame:
+    return Frame(image, 0, round(seconds * 1000), Fraction(1, 1000), 0.0)
+
+
+def shares(engine: Inverting, bank: StyleBank) -> list[float]:
+    """How far each vector that the engine got is on the way from "rain" to "sun"."""
+    way = bank.styles[2] - bank.styles[1]
+    return [float((vector - bank.styles[1]) @ way / (way @ way)) for vector in engine.vectors]
+
+
+def test_a_new_style_comes_in_over_time_not_over_frames() -> None:
+    bank = tiny_bank()
+    style, engine = stylizer(bank, crossfade=0.3)
+    style(at(10.0, picture()))
+    style.set_style(parse_mix("sun"))
+    for seconds in (10.1, 10.15, 10.25, 10.31, 11.0):
+        style(at(seconds, picture()))
+    assert shares(engine, bank) == pytest.approx([0, 1 / 3, 0.5, 0.25 / 0.3, 1, 1], abs=0.01)
+    assert np.array_equal(engine.vectors[-1], bank.styles[2])
+
+
+def test_a_switch_on_the_way_starts_from_where_it_is_and_slow_streams_switch_at_once() -> None:
+    bank = tiny_bank()
+    style, engine = stylizer(bank, crossfade=0.4)
+    style(at(0.0, picture()))
+    style.set_style(parse_mix("sun"))
+    style(at(0.2, picture()))
+    style.set_style(parse_mix("rain"))
+    style(at(0.4, picture()))
+    style.set_style(parse_mix("sun"))
+    style(at(1.0, picture()))
+    assert shares(engine, bank) == pytest.approx([0, 0.5, 0.25, 1], abs=0.01)
+
+
+def test_strength_fades_too_where_it_is_a_fade_of_pictures() -> None:
+    image = picture()
+    style, _ = stylizer(tiny_transformer_bank(), "mosaic", crossfade=1.0)
+    style(at(0.0, image))
+    style.set_strength(0)
+    half = style(at(0.5, image)).image
+    assert np.abs(half - 127.5).max() <= 1
+    assert np.array_equal(style(at(2.0, image)).image, image)
+
+
+def test_a_stream_whose_times_start_again_does_not_stay_between_two_styles() -> None:
+    bank = tiny_bank()
+    style, engine = stylizer(bank, crossfade=0.3)
+    style(at(50.0, picture()))
+    style.set_style(parse_mix("sun"))
+    style(at(50.1, picture()))
+    style(at(0.0, picture()))
+    assert shares(engine, bank)[-1] == pytest.approx(1)
+
+
+def test_the_net_can_work_on_less_than_comes_out() -> None:
+    style, engine = stylizer()
+    style.net_scale = 0.5
+    image = np.zeros((80, 128, 3), np.uint8)
+    image[:, 64:] = 200
+    painted = style(frame(image)).image
+    assert engine.shapes == [(1, 40, 64, 3)]
+    assert painted.shape == image.shape
+    assert np.abs(painted[:, :56].astype(int) - 255).max() <= 1
+    assert np.abs(painted[:, 72:].astype(int) - 55).max() <= 1
+    style.net_scale = 0.01
+    assert style(frame(picture(5, 300))).image.shape == (5, 300, 3)
+    assert engine.shapes[-1] == (1, 5, 8, 3)
+
+
+def test_kept_colours_stay_sharp_when_the_net_works_on_less() -> None:
+    style, _ = stylizer(keep_color=True)
+    style.net_scale = 0.5
+    image = np.full((64, 64, 3), (200, 40, 40), np.uint8)
+    image[::2] = (40, 40, 200)
+    painted = style(frame(image)).image.astype(int)
+    assert (painted[1::2, :, 0] > painted[1::2, :, 2] + 40).all()
+    assert (painted[::2, :, 2] > painted[::2, :, 0] + 40).all()
+
+
+def test_a_preview_leaves_the_stream_alone() -> None:
+    bank = tiny_bank()
+    style, engine = stylizer(bank, strength=0.5)
+    style.net_scale = 0.5
+    assert np.array_equal(style.preview(picture(), parse_mix("sun")), 255 - picture())
+    np.testing.assert_allclose(engine.vectors[0], 0.5 * bank.styles[0] + 0.5 * bank.styles[2], atol=1e-6)
+    assert str(style.mix) == "rain"

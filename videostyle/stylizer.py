@@ -11,6 +11,7 @@ from PIL import Image as Pictures
 from videostyle.engines import StyleEngine
 from videostyle.errors import UsageError
 from videostyle.frame import Frame, Image, StreamInfo
+from videostyle.scaling import scale
 from videostyle.styles import StyleBank, StyleMix
 
 LEAST_SIDE = 2
@@ -41,8 +42,11 @@ class Stylizer:
         what the net makes of the photo as itself. Else it is a fade from the photo to the painting.
     keep_color: take the painting's light and shade, and the photo's colours.
     max_side: no side of the output is longer; frames shrink before they are painted and are never enlarged.
+    crossfade: seconds of the stream's time in which one style or strength turns into the next.
 
-    ``set_style`` and ``set_strength`` may be called between frames, from one other thread too.
+    ``net_scale``, 0 < x <= 1, is the share of the picture's sides that the net works on; its paintings are enlarged
+    again. ``net_scale`` and ``keep_color`` may be set, ``set_style`` and ``set_strength`` called between frames, from
+    one other thread too.
     Raises UsageError for a strength or max_side out of range, StyleError for styles that the bank lacks.
     """
 
@@ -55,14 +59,19 @@ class Stylizer:
         strength: float = 1.0,
         keep_color: bool = False,
         max_side: int | None = None,
+        crossfade: float = 0.0,
     ) -> None:
         if max_side is not None and max_side < LEAST_SIDE:
             raise UsageError(f"--max-side {max_side} is too small: choose {LEAST_SIDE} or more")
         self.engine = engine
         self.keep_color = keep_color
+        self.net_scale = 1.0
         self._bank = bank
         self._max_side = max_side
         self._look = self._make_look(mix, strength)
+        self._crossfade = crossfade
+        self._shown = self._from = self._to = self._look
+        self._since = self._now = -crossfade
 
     @property
     def mix(self) -> StyleMix:
@@ -87,21 +96,58 @@ class Stylizer:
 
     def __call__(self, frame: Frame) -> Frame:
         """The frame painted; index, times and moment of capture are kept. Raises EngineError."""
-        look = self._look
+        look = self._look_at(frame.seconds)
         height, width, _ = frame.image.shape
         photo = resize(frame.image, fit(width, height, self._max_side))
         if look.fade == 0:
             return replace(frame, image=photo)
-        painting = self.engine(photo[None], look.vector)[0]
+        painting = self._paint(photo, look.vector)
         if self.keep_color:
             painting = keep_colors(photo, painting)
         if look.fade < 1:
             painting = np.array(Pictures.blend(Pictures.fromarray(photo), Pictures.fromarray(painting), look.fade))
         return replace(frame, image=painting)
 
+    def preview(self, photo: Image, mix: StyleMix) -> Image:
+        """Any photo in any mix, at the present strength; the stream goes on as if it had not been. Raises EngineError.
+
+        photo: uint8 RGB (H, W, 3), not scaled.
+        """
+        painting: Image = self.engine(photo[None], self._bank.vector(mix, self.strength))[0]
+        return painting
+
+    def _paint(self, photo: Image, vector: NDArray[np.float32]) -> Image:
+        height, width, _ = photo.shape
+        small = (width, height)
+        if self.net_scale < 1:
+            small = min(width, _whole(width * self.net_scale)), min(height, _whole(height * self.net_scale))
+        painting: Image = self.engine(scale(photo, small)[None], vector)[0]
+        return scale(painting, (width, height))
+
+    def _look_at(self, seconds: float) -> _Look:
+        """The look of the frame at ``seconds``: on the way from the last one's to the one that was asked for."""
+        before, self._now = self._now, seconds
+        asked = self._look
+        if asked is not self._to:
+            # From the frame before this one: on a machine that shows two frames a second, a switch is seen at once.
+            self._from, self._to, self._since = self._shown, asked, min(before, seconds)
+        share = (seconds - self._since) / self._crossfade if self._crossfade else 1.0
+        self._shown = asked if not 0 <= share < 1 else _between(self._from, asked, share)
+        return self._shown
+
     def _make_look(self, mix: StyleMix, strength: float) -> _Look:
         vector = self._bank.vector(mix, strength)
         return _Look(mix, strength, vector, 1.0 if self._bank.has_identity else strength)
+
+
+def _between(start: _Look, end: _Look, share: float) -> _Look:
+    vector = start.vector + np.float32(share) * (end.vector - start.vector)
+    return _Look(end.mix, end.strength, vector, start.fade + share * (end.fade - start.fade))
+
+
+def _whole(side: float) -> int:
+    """The nearest multiple of 8: nets that work at a quarter of a size, by halves, pad nothing then."""
+    return max(8, 8 * round(side / 8))
 
 
 def fit(width: int, height: int, max_side: int | None) -> tuple[int, int]:
