@@ -14,6 +14,11 @@ SHRINK = 4
 """Images are folded to a quarter of their size by pixel unshuffle: the body works on 1/16 of the positions."""
 
 
+MARGIN = SHRINK
+"""Pixels that are painted beyond each edge and cut off again: reflecting folded pixels does not reflect the pixels in
+them, which left the last rows a few codes darker."""
+
+
 class ConditionalNorm(nn.Module):
     """Instance norm whose scale and shift come from the style vector (Dumoulin et al. 2017).
 
@@ -99,9 +104,9 @@ class StyleNet(nn.Module):
         Returns float (N, 3, H, W); values may leave [0, 1] a little while training and are clamped in eval mode.
         """
         height, width = x.shape[-2:]
-        # Replication fills up to a multiple of 4 (cropped away again) and works for one pixel, too.
-        bottom, right = (max(8, -(-n // SHRINK) * SHRINK) - n for n in (height, width))
-        x = F.pixel_unshuffle(F.pad(x, (0, right, 0, bottom), mode="replicate"), SHRINK)
+        # The margin, and up to a multiple of 4; replication works for one pixel, too.
+        right, bottom = (MARGIN + -n % SHRINK for n in (width, height))
+        x = F.pixel_unshuffle(F.pad(x, (MARGIN, right, MARGIN, bottom), mode="replicate"), SHRINK)
         stem, *inner, last = styles.split(self.style_sizes, dim=1)
         x = F.relu(self.stem_norm(self.stem(x), stem))
         for i, block in enumerate(self.blocks):
@@ -109,7 +114,7 @@ class StyleNet(nn.Module):
             x = checkpoint(block, *args, use_reentrant=False) if self.checkpointing else block(*args)
         x = F.interpolate(x, scale_factor=2.0, mode="nearest")
         x = F.relu(self.up_norm(self.up(x), last))
-        x = F.pixel_shuffle(self.out(x), 2)[..., :height, :width]
+        x = F.pixel_shuffle(self.out(x), 2)[..., MARGIN : MARGIN + height, MARGIN : MARGIN + width]
         return x if self.training else x.clamp(0, 1)
 
 
