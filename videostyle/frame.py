@@ -24,6 +24,7 @@ class Frame:
     index: position in the stream from 0, counting dropped frames too.
     pts: presentation time in units of ``time_base`` (seconds = pts * time_base).
     captured_at: ``time.perf_counter()`` when the frame left its source: the start of its latency.
+    photo: what a painted frame was painted from, of the same size, where someone may want to compare; else None.
     """
 
     image: Image
@@ -31,6 +32,7 @@ class Frame:
     pts: int
     time_base: Fraction
     captured_at: float
+    photo: Image | None = None
 
     @property
     def seconds(self) -> float:

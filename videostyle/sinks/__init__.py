@@ -13,6 +13,7 @@ from videostyle.frame import FrameSink, StreamInfo
 SINKS: dict[str, tuple[str, str, str]] = {
     "file": ("videostyle.sinks.file", "FileSink", "a video file: .mp4, .mov, .mkv or .webm"),
     "images": ("videostyle.sinks.images", "ImagesSink", "a folder of numbered pictures: images:FOLDER"),
+    "window": ("videostyle.sinks.window", "WindowSink", "a window on the screen: window:"),
     "virtual-camera": (
         "videostyle.sinks.virtual_camera",
         "VirtualCameraSink",
