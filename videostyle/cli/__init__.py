@@ -20,6 +20,7 @@ from videostyle.errors import VideoStyleError
 
 COMMANDS = {
     "demo": "Turn the clip that comes along into a painting, and show it.",
+    "live": "Paint a webcam: in a window, a recording, your next call.",
     "video": "Turn a video file into a painting.",
     "image": "Turn a picture into a painting.",
     "styles": "List, show, add and remove styles, and paint a photo in all of them.",

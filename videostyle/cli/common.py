@@ -57,14 +57,23 @@ class Painting:
             mix = parse_mix(self.style)
         return mix, library.bank(mix)
 
-    def start(self, mix: StyleMix, bank: StyleBank) -> tuple[StyleEngine, Stylizer]:
-        """The engine, loaded, and a stylizer for one stream on it. Raises EngineError where it cannot run here."""
+    def start(self, mix: StyleMix, bank: StyleBank, *, crossfade: float = 0.0) -> tuple[StyleEngine, Stylizer]:
+        """The engine, loaded, and a stylizer for one stream on it. Raises EngineError where it cannot run here.
+
+        crossfade: seconds in which the stylizer turns one style into the next.
+        """
         from videostyle.engines import load_engine
         from videostyle.stylizer import Stylizer
 
         engine = load_engine(bank, engine=self.engine, precision=self.precision, device=self.device)
         return engine, Stylizer(
-            engine, bank, mix, strength=self.strength, keep_color=self.keep_color, max_side=self.max_side
+            engine,
+            bank,
+            mix,
+            strength=self.strength,
+            keep_color=self.keep_color,
+            max_side=self.max_side,
+            crossfade=crossfade,
         )
 
 
