@@ -7,11 +7,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
+from videostyle.address import is_address
 from videostyle.errors import UsageError
 from videostyle.frame import FrameSink, StreamInfo
 
 SINKS: dict[str, tuple[str, str, str]] = {
-    "file": ("videostyle.sinks.file", "FileSink", "a video file: .mp4, .mov, .mkv or .webm"),
+    "file": ("videostyle.sinks.file", "FileSink", "a video file: .mp4, .mov, .mkv or .webm; an address"),
     "images": ("videostyle.sinks.images", "ImagesSink", "a folder of numbered pictures: images:FOLDER"),
     "window": ("videostyle.sinks.window", "WindowSink", "a window on the screen: window:"),
     "virtual-camera": (
@@ -47,6 +48,8 @@ def open_sink(spec: str | Path, info: StreamInfo, **options: Any) -> FrameSink:
 def _split(spec: str) -> tuple[str, str]:
     if spec == "virtual-camera":
         return spec, ""
+    if is_address(spec):
+        return "file", spec
     found = re.fullmatch(r"([a-z_-]{2,}):(?!//)(.*)", spec, re.DOTALL)  # two letters at least: C: is a drive
     if found is None:
         return ("images" if Path(spec).is_dir() or spec.endswith(("/", "\\")) else "file"), spec

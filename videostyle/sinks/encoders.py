@@ -25,6 +25,7 @@ class Encoder:
     preset: option that trades speed for size, and its default; None where there is none.
     even: it refuses odd widths and heights.
     aspect: its stream says how wide a pixel is, where PyAV cannot tell the container.
+    prompt: options with which no picture waits inside the encoder, for streams.
     tag: the four letters that QuickTime players want in MP4, None for the usual ones.
     """
 
@@ -36,6 +37,16 @@ class Encoder:
     even: bool = True
     aspect: bool = True
     tag: str | None = None
+    prompt: Mapping[str, str] = field(default_factory=dict)
+
+    def streaming(self, width: int, height: int, rate: Fraction) -> dict[str, str]:
+        """FFmpeg options for sending over a network: nothing held back, and a limit to the bits per second.
+
+        The limit, 0.15 bits a pixel (4 Mbit/s for 720p at 30), is what services recommend and twice what most need:
+        brush strokes are texture everywhere.
+        """
+        bits = round(width * height * rate * Fraction(15, 100))
+        return {"maxrate": str(bits), "bufsize": str(bits)} | dict(self.prompt)
 
     def options(self, quality: int | None, preset: str | None) -> dict[str, str]:
         """FFmpeg options; ``preset`` is ignored by an encoder without one."""
@@ -46,14 +57,29 @@ class Encoder:
         return chosen
 
 
+_PROMPT = {
+    "cq": {"tune": "ll", "zerolatency": "1", "delay": "0", "forced-idr": "1"},
+    "global_quality": {"async_depth": "1", "forced_idr": "1"},
+    "qvbr_quality_level": {"usage": "lowlatency"},
+}
+
+
 def _hardware(codec: str, quality: str, preset: tuple[str, str] | None, **fixed: str) -> Encoder:
-    return Encoder(codec, (quality, 23), preset, fixed, "nv12", tag="hvc1" if codec == "hevc" else None)
+    tag = "hvc1" if codec == "hevc" else None
+    return Encoder(codec, (quality, 23), preset, fixed, "nv12", tag=tag, prompt=_PROMPT.get(quality, {}))
 
 
 ENCODERS: dict[str, Encoder] = {
     # Brush strokes are texture everywhere: presets below "veryfast" cost more time than the style and save little.
-    "libx264": Encoder("h264", ("crf", 18), ("preset", "veryfast")),
-    "libx265": Encoder("hevc", ("crf", 22), ("preset", "fast"), {"x265-params": "log-level=none"}, tag="hvc1"),
+    "libx264": Encoder("h264", ("crf", 18), ("preset", "veryfast"), prompt={"tune": "zerolatency"}),
+    "libx265": Encoder(
+        "hevc",
+        ("crf", 22),
+        ("preset", "fast"),
+        {"x265-params": "log-level=none"},
+        tag="hvc1",
+        prompt={"tune": "zerolatency", "forced-idr": "1"},
+    ),
     "libsvtav1": Encoder("av1", ("crf", 28), ("preset", "9"), even=False, aspect=False),
     "libvpx-vp9": Encoder(
         "vp9",
@@ -62,6 +88,7 @@ ENCODERS: dict[str, Encoder] = {
         {"deadline": "realtime", "row-mt": "1", "b": "0"},
         even=False,
         aspect=False,
+        prompt={"lag-in-frames": "0"},
     ),
     "h264_nvenc": _hardware("h264", "cq", ("preset", "p4"), rc="vbr"),
     "hevc_nvenc": _hardware("hevc", "cq", ("preset", "p4"), rc="vbr"),
@@ -69,8 +96,8 @@ ENCODERS: dict[str, Encoder] = {
     "hevc_qsv": _hardware("hevc", "global_quality", ("preset", "faster")),
     "h264_amf": _hardware("h264", "qvbr_quality_level", None, rc="qvbr"),
     "hevc_amf": _hardware("hevc", "qvbr_quality_level", None, rc="qvbr"),
-    "h264_videotoolbox": Encoder("h264", ("q:v", 65), None, {"realtime": "0"}),
-    "hevc_videotoolbox": Encoder("hevc", ("q:v", 65), None, {"realtime": "0"}, tag="hvc1"),
+    "h264_videotoolbox": Encoder("h264", ("q:v", 65), None, {"realtime": "0"}, prompt={"realtime": "1"}),
+    "hevc_videotoolbox": Encoder("hevc", ("q:v", 65), None, {"realtime": "0"}, tag="hvc1", prompt={"realtime": "1"}),
     "h264_mf": _hardware("h264", "quality", None, rate_control="quality"),
 }
 """FFmpeg's name of an encoder -> what is to know of it."""
