@@ -15,8 +15,8 @@ from videostyle.errors import SinkError, UsageError
 from videostyle.frame import Closing, Frame, Image, StreamInfo
 
 DRIVERS = {
-    "linux": "sudo apt install v4l2loopback-dkms and "
-    "sudo modprobe v4l2loopback exclusive_caps=1 card_label=videostyle (browsers see no camera without exclusive_caps)",
+    # Without exclusive_caps Chrome and others take it for an output, not for a camera.
+    "linux": "sudo apt install v4l2loopback-dkms && sudo modprobe v4l2loopback exclusive_caps=1 card_label=videostyle",
     "win32": "install OBS Studio from https://obsproject.com and start its virtual camera once",
     "darwin": "install OBS Studio from https://obsproject.com, start its virtual camera once and allow it in "
     "System Settings > General > Login Items & Extensions",
