@@ -218,6 +218,7 @@ RECEIVER = """
 import json, sys
 import av
 found = []
+print("ready", flush=True)
 try:
     with av.open(sys.argv[1], options={"listen": "1"}, timeout=30) as container:
         for frame in container.decode(video=0):
@@ -232,14 +233,15 @@ def test_rtmp_is_sent_without_a_file_and_without_delay() -> None:
     address = "rtmp://127.0.0.1:23521/live/secret-key"
     program = [sys.executable, "-c", RECEIVER, address]
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as receiver:
+        assert receiver.stdout is not None
+        assert receiver.stdout.readline() == "ready\n"
         sink = FileSink(address, LIVE)
         assert sink.output == "rtmp://127.0.0.1:23521/live/..."
-        # The receiver takes its time to listen; until then FFmpeg tries again.
+        # It listens in a moment; until then FFmpeg tries again.
         for frame in live_frames([index / 30 for index in range(150)]):
             sink.write(frame)
             time.sleep(0.02)
         sink.close()
-        assert receiver.stdout is not None
         found = json.loads(receiver.stdout.read())
     assert len(found) > 30
     steps = [b - a for a, b in itertools.pairwise(found)]

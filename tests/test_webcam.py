@@ -1,6 +1,7 @@
 import errno
 import itertools
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -287,6 +288,13 @@ def test_cameras_that_do_not_open_say_what_to_do(spec: str, options: dict[str, A
     with pytest.raises(SourceError, match=message) as caught:
         webcam(Bench(None), spec, **options)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Video4Linux")
+def test_opencv_itself_says_nothing_of_a_camera_that_is_missing(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SourceError, match="there is no camera 97"):
+        WebcamSource("97")
+    assert capfd.readouterr().err == ""
 
 
 def test_windows_tries_both_of_its_ways() -> None:

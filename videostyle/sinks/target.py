@@ -30,7 +30,8 @@ MP4_FAMILY = ("mp4", "mov")
 # place; where not, a fragmented file that a crash cannot spoil is worth more than a plain one that it can.
 _HYBRID = "+hybrid_fragmented+frag_keyframe"
 _FRAGMENTED = "+frag_keyframe+empty_moov+default_base_moof"
-_ANSWER_WITHIN = 5
+_ANSWER_WITHIN = 3
+_ATTEMPTS = 3
 _HLS_SECONDS = 2
 
 
@@ -156,8 +157,8 @@ class AddressTarget(Target):
     """An address that is sent to, by a thread of FFmpeg's: neither connecting nor a slow network stops the program.
 
     While the network is too slow, pictures are left out up to the next keyframe; a broken connection is tried again for
-    a few seconds before it is an error of the next write. Messages leave out the last part of the path: it may be a
-    key.
+    a few seconds before it is an error of the next write. A server that stopped answering can hold up the end of the
+    stream, and with it the program, for three seconds. Messages leave out the last part of the path: it may be a key.
     """
 
     alone = True
@@ -184,7 +185,7 @@ class AddressTarget(Target):
             "fifo_format": self.container,
             "format_opts": ":".join(f"{key}={value}" for key, value in inner.items()),
             "attempt_recovery": "1",
-            "max_recovery_attempts": "5",
+            "max_recovery_attempts": str(_ATTEMPTS),
             "recovery_wait_time": "1",
             "drop_pkts_on_overflow": "1" if live else "0",
             "restart_with_keyframe": "1",

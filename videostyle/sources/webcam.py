@@ -56,6 +56,9 @@ def import_cv2() -> ModuleType:
                 "or pip install opencv-python-headless instead"
             ) from exc
         raise SourceError(f"webcams need OpenCV ({exc}): {INSTALL}") from exc
+    if "OPENCV_LOG_LEVEL" not in os.environ:
+        # It warns on stderr of every camera that does not open; here that is an error in words of our own.
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     return cv2
 
 
