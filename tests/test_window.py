@@ -41,9 +41,9 @@ def picture(value: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return image
 
 
-def shown(pygame: Any) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    surface = pygame.display.get_surface()
-    pixels = np.frombuffer(pygame.image.tobytes(surface, "RGB"), np.uint8)
+def shown(sink: WindowSink) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    surface = sink._window.get_surface()
+    pixels = np.frombuffer(sink._sdl.image.tobytes(surface, "RGB"), np.uint8)
     return pixels.reshape(*surface.get_size()[::-1], 3)
 
 
@@ -54,7 +54,7 @@ def press(pygame: Any, key: str, text: str = "") -> None:
 def test_it_shows_the_pixels_of_frames(opened: WindowSink, pygame: Any) -> None:
     for value in (10, 250):
         opened.write(replace(frame(value), image=picture(value)))
-        assert np.array_equal(shown(pygame), picture(value))
+        assert np.array_equal(shown(opened), picture(value))
     assert opened.output is None
     assert opened.notes == []
 
@@ -95,8 +95,8 @@ def test_it_opens_larger_for_small_pictures_and_within_the_screen_for_large_ones
     screen = pygame.display.get_desktop_sizes()[0] if pygame.display.get_init() else None
     sizes = {}
     for width, height in ((160, 120), (640, 480), (8000, 4500)):
-        with WindowSink("", replace(INFO, width=width, height=height)):
-            sizes[width] = pygame.display.get_surface().get_size()
+        with WindowSink("", replace(INFO, width=width, height=height)) as sink:
+            sizes[width] = sink._window.size
             screen = pygame.display.get_desktop_sizes()[0]
     assert sizes[160] == (640, 480)
     assert sizes[640] == (640, 480)
@@ -108,10 +108,9 @@ def test_it_opens_larger_for_small_pictures_and_within_the_screen_for_large_ones
 def test_fullscreen_and_back(opened: WindowSink, pygame: Any) -> None:
     opened.write(replace(frame(0), image=picture(90)))
     opened.toggle_fullscreen()
-    assert pygame.display.get_surface().get_size() == pygame.display.get_desktop_sizes()[0]
-    assert pygame.display.get_surface().get_flags() & pygame.FULLSCREEN
+    assert opened._window.size == pygame.display.get_desktop_sizes()[0]
     opened.toggle_fullscreen()
-    assert np.array_equal(shown(pygame), picture(90))
+    assert np.array_equal(shown(opened), picture(90))
 
 
 def test_closed_it_is_closed(opened: WindowSink, pygame: Any) -> None:

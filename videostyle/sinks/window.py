@@ -58,10 +58,10 @@ class WindowSink(Closing):
         try:
             self._sdl.display.init()
             self._refuse_no_screen()
-            self._size = self._first_size(info)
-            self._sdl.display.set_icon(self._picture(icon()))
-            self._sdl.display.set_caption(title, "videostyle")
-            self._open()
+            self._window: Any = self._sdl.Window(title, self._first_size(info), resizable=True)
+            self._window.set_icon(self._picture(icon()))
+            self._window.get_surface()  # from the first moment on it is black, not what lay there before
+            self._window.flip()
             self._sdl.key.set_repeat(350, 60)
         except self._sdl.error as exc:
             self._sdl.display.quit()
@@ -79,7 +79,7 @@ class WindowSink(Closing):
             return
         sdl = self._sdl
         for event in sdl.event.get():
-            if event.type == sdl.QUIT:
+            if event.type in (sdl.QUIT, sdl.WINDOWCLOSE):
                 self.on_close()
             elif event.type == sdl.KEYDOWN:
                 name = self._name(event)
@@ -87,38 +87,33 @@ class WindowSink(Closing):
                     self.on_key(name)
             elif event.type == sdl.MOUSEBUTTONDOWN and event.button == 1:
                 self.on_click(*event.pos)
-            elif event.type in (sdl.VIDEORESIZE, sdl.VIDEOEXPOSE):
+            elif event.type in (sdl.WINDOWRESIZED, sdl.WINDOWEXPOSED):
                 self._show()
 
     def toggle_fullscreen(self) -> None:
         """From a window to the whole screen, or back to the window's former size."""
-        if not self._fullscreen:
-            self._size = self._sdl.display.get_surface().get_size()
         self._fullscreen = not self._fullscreen
-        self._open()
+        if self._fullscreen:
+            self._window.set_fullscreen(desktop=True)
+        else:
+            self._window.set_windowed()
+        self._sdl.mouse.set_visible(not self._fullscreen)
         self._show()
 
     def close(self, complete: bool = True) -> None:
         if not self._closed:
             self._closed = True
             self._newest = None
+            self._window.destroy()
             self._sdl.display.quit()
-
-    def _open(self) -> None:
-        sdl = self._sdl
-        if self._fullscreen:
-            sdl.display.set_mode((0, 0), sdl.FULLSCREEN)
-        else:
-            sdl.display.set_mode(self._size, sdl.RESIZABLE)
-        sdl.mouse.set_visible(not self._fullscreen)
 
     def _show(self) -> None:
         if self._newest is None or self._closed:
             return
-        surface = self._sdl.display.get_surface()
+        surface = self._window.get_surface()
         canvas = self.view.compose(self._newest, surface.get_size())
         surface.blit(self._picture(canvas), (0, 0))
-        self._sdl.display.flip()
+        self._window.flip()
 
     def _picture(self, image: Image) -> Any:
         return self._sdl.image.frombuffer(image, image.shape[1::-1], "RGB")
