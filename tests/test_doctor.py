@@ -204,7 +204,7 @@ def test_cameras_are_listed_with_their_modes() -> None:
     def missing() -> Any:
         raise SourceError("webcams need OpenCV")
 
-    assert devices.cameras(opencv=missing).mend == "pip install 'videostyle[live]'"
+    assert devices.cameras(opencv=missing).mend == "pip install opencv-python-headless"
 
 
 def test_the_virtual_camera_of_linux(tmp_path: Path) -> None:

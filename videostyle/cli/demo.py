@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import click
 
 from videostyle.cli.common import Painting, painting_options, report_options, tell, tell_report
 from videostyle.cli.video import paint_video
-from videostyle.errors import SourceError, UsageError
+from videostyle.errors import SinkError, SourceError, UsageError
 from videostyle.library import shipped_folder
 from videostyle.styles import StyleMix
 
@@ -63,23 +64,17 @@ def has_screen(environment: Mapping[str, str], platform: str) -> bool:
 
 
 def show(path: Path) -> None:
-    """Play a video in a window until it ends, or a key, or the window's closing. Silent where OpenCV has no windows."""
-    try:
-        import cv2
-    except ImportError:
-        return
+    """Play a video in a window until it ends, or a key, or the window's closing; say so where no window opens."""
+    from videostyle.sinks.window import WindowSink
     from videostyle.sources import open_source
 
-    title = "videostyle demo (any key closes)"
-    frames = open_source(path)
-    pause = round(1000 / float(frames.info.rate or 25))
-    try:
-        for frame in frames:
-            cv2.imshow(title, frame.image[:, :, ::-1])
-            if cv2.waitKey(pause) >= 0 or cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) < 1:
-                break
-        cv2.destroyAllWindows()
-    except cv2.error:
-        tell("(no window: this OpenCV is built without any; pip install opencv-python brings one that has them)")
-    finally:
-        frames.close()
+    with closing(open_source(path, paced=True)) as frames:
+        title = "videostyle demo (any key closes)"
+        try:
+            window = WindowSink("", frames.info, title=title, on_key=lambda key: frames.close(), on_close=frames.close)
+        except SinkError as error:
+            tell(f"note: {error}")
+            return
+        with closing(window):
+            for frame in frames:
+                window.write(frame)

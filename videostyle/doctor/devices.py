@@ -19,7 +19,6 @@ from videostyle.library import own_folder
 from videostyle.sinks.virtual_camera import driver_hint
 from videostyle.sources import v4l2
 
-_EXTRA = "pip install 'videostyle[live]'"
 _GIGABYTE = 1 << 30
 _LITTLE_SPACE = 2 * _GIGABYTE
 _MODES = 4
@@ -57,7 +56,7 @@ def cameras(
     try:
         version = (import_cv2 if opencv is None else opencv)().__version__
     except SourceError as error:
-        return Check("cameras", "warn", str(error), _EXTRA)
+        return Check("cameras", "warn", str(error), "pip install opencv-python-headless")
     if not platform.startswith("linux"):
         return Check("cameras", "ok", f"OpenCV {version}; they have no names here: try videostyle live")
     found, closed = list(find()), []
@@ -88,7 +87,7 @@ def virtual_camera(
     """The driver that other programs see as a camera."""
     name = "virtual camera"
     if importlib.util.find_spec("pyvirtualcam") is None:
-        return Check(name, "warn", "pyvirtualcam is not installed", _EXTRA)
+        return Check(name, "warn", "pyvirtualcam is not installed", "pip install pyvirtualcam")
     if not platform.startswith("linux"):
         try:
             return Check(name, "ok", (_open_camera if open_camera is None else open_camera)())
@@ -108,7 +107,7 @@ def virtual_camera(
 def window(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Check:
     """Whether ``videostyle live`` could show itself."""
     if importlib.util.find_spec("pygame") is None:
-        return Check("window", "warn", "pygame-ce is not installed", _EXTRA)
+        return Check("window", "warn", "pygame-ce is not installed", "pip install pygame-ce")
     screen = environment.get("WAYLAND_DISPLAY") or environment.get("DISPLAY")
     if platform in ("win32", "darwin") or screen:
         return Check("window", "ok", f"pygame-ce, screen {screen}" if screen else "pygame-ce")

@@ -145,7 +145,7 @@ def _open(device: str, size: tuple[int, int], rate: float, backend: str | None) 
     try:
         import pyvirtualcam
     except ImportError as exc:
-        raise SinkError(f"a virtual camera needs pyvirtualcam ({exc}): pip install 'videostyle[live]'") from exc
+        raise SinkError(f"a virtual camera needs pyvirtualcam ({exc}): pip install pyvirtualcam") from exc
     if backend is not None and backend not in pyvirtualcam.camera.BACKENDS:
         there = ", ".join(pyvirtualcam.camera.BACKENDS) or "none"
         raise UsageError(f"virtual camera: pyvirtualcam has no backend {backend!r} here; there are {there}")

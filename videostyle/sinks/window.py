@@ -15,7 +15,7 @@ from videostyle.sinks.sheet import StyleSheet
 from videostyle.sinks.tiles import icon
 from videostyle.sinks.view import View
 
-INSTALL = "pip install 'videostyle[live]', or go on without it: --no-window"
+INSTALL = "pip install pygame-ce, or go on without it: --no-window"
 LEAST = 480
 """Pixels of height below which a window opens larger than its pictures: menus must be read."""
 

@@ -24,7 +24,7 @@ BACKENDS = {
 }
 """Platform -> OpenCV's ways to a camera there, in the order in which they are tried."""
 
-INSTALL = "pip install 'videostyle[live]'"
+INSTALL = "pip install opencv-python-headless"
 
 # One picture that comes broken over USB is no lost camera.
 _TRIES = 5
