@@ -127,9 +127,11 @@ def test_it_is_a_sink_by_name(pygame: Any) -> None:
     sink.close()
 
 
-def test_without_a_screen_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SDL_VIDEODRIVER", "x11")
-    monkeypatch.setenv("DISPLAY", ":987")
+@pytest.mark.parametrize("driver", ["x11", ""])
+def test_without_a_screen_it_says_what_to_do(driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SDL_VIDEODRIVER", driver)
+    monkeypatch.setenv("DISPLAY", ":987" if driver else "")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     with pytest.raises(SinkError, match=r"no window can be opened here.*--no-window"):
         WindowSink("", INFO)
 

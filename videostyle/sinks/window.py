@@ -56,8 +56,8 @@ class WindowSink(Closing):
         self._fullscreen = False
         self._closed = False
         try:
-            self._sdl.display.init()
             self._refuse_no_screen()
+            self._sdl.display.init()
             self._window: Any = self._sdl.Window(title, self._first_size(info), resizable=True)
             self._window.set_icon(self._picture(icon()))
             self._window.get_surface()  # from the first moment on it is black, not what lay there before
@@ -65,7 +65,7 @@ class WindowSink(Closing):
             self._sdl.key.set_repeat(350, 60)
         except self._sdl.error as exc:
             self._sdl.display.quit()
-            raise SinkError(f"no window can be opened here ({exc}): go on without it: --no-window") from exc
+            raise SinkError(f"no window can be opened here ({exc}); --no-window goes on without one") from exc
 
     def write(self, frame: Frame) -> None:
         """Show a frame, and hand out what was pressed since the last one."""
@@ -126,9 +126,9 @@ class WindowSink(Closing):
         return max(1, round(info.width * factor)), max(1, round(info.height * factor))
 
     def _refuse_no_screen(self) -> None:
-        # SDL is content with a driver that shows nothing; a person who waits for a window is not.
-        driver = self._sdl.display.get_driver()
-        if driver in ("dummy", "offscreen", "evdev") and "SDL_VIDEODRIVER" not in os.environ:
+        # SDL would go on with a driver that shows nothing, after a complaint of its own about Wayland.
+        announced = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"))
+        if sys.platform.startswith("linux") and not announced:
             raise self._sdl.error("there is no screen")
 
     def _name(self, event: Any) -> str:
