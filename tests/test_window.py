@@ -141,5 +141,5 @@ def test_without_the_toolkit_it_says_what_to_install(monkeypatch: pytest.MonkeyP
         raise ModuleNotFoundError(f"No module named {name!r}")
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(SinkError, match=r"pip install 'videostyle\[live\]'"):
+    with pytest.raises(SinkError, match="pip install pygame-ce"):
         WindowSink("", INFO)
