@@ -22,7 +22,7 @@ from time import perf_counter
 import numpy as np
 
 from benchmarks.machine import describe
-from videostyle.cli.live import SPINS
+from videostyle.cli.common import SPINS
 from videostyle.engines import StyleEngine, load_engine
 from videostyle.frame import Frame, Image, StreamInfo
 from videostyle.library import Library

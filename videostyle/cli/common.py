@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -19,6 +20,10 @@ from videostyle.styles import StyleBank, StyleMix, parse_mix
 if TYPE_CHECKING:
     from videostyle.stats import RunReport
     from videostyle.stylizer import Stylizer
+
+SPINS = "10000"
+"""How long torch's threads spin for one another, set before torch comes. By default it is so long that an encoder and a
+window beside the net slow it down tenfold on two cores; not at all, and it is slower by a third when it is alone."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -65,6 +70,7 @@ class Painting:
         from videostyle.engines import load_engine
         from videostyle.stylizer import Stylizer
 
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
         engine = load_engine(bank, engine=self.engine, precision=self.precision, device=self.device)
         return engine, Stylizer(
             engine,

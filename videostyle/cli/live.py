@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
     from videostyle.stats import RunReport
 
 TERMINATED = 128 + 15
-SPINS = "10000"
-"""How long torch's threads spin for one another, set before torch comes. By default it is so long that an encoder and a
-window beside the net slow it down tenfold on two cores; not at all, and it is slower by a third when it is alone."""
 USUAL_FPS = 30.0
 """What is held where a source does not say its rate."""
 
@@ -82,7 +78,6 @@ def command(
     from videostyle.live_outputs import Outputs
     from videostyle.sources import open_source
 
-    os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     wanted = Outputs(record, force, camera, stream)
     if no_window and not any((record, camera is not None, stream)):
         raise UsageError("--no-window leaves nowhere to paint to: add --record FILE, --virtual-camera or --stream URL")
