@@ -388,7 +388,7 @@ def test_a_thousand_switches_end_where_the_last_one_says() -> None:
 
     def press() -> None:
         nonlocal presses
-        for _ in range(50):
+        for _ in range(50 if presses < 1000 else 0):
             stage.session.controls.press("n")
             presses += 1
         if presses >= 1000:

@@ -86,10 +86,16 @@ def running(display: Screen, tmp_path: Path) -> Iterator[Running]:
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(program, cwd=tmp_path, env=environment, **pipes) as process:  # type: ignore[call-overload]
         try:
-            until(lambda: display.window("videostyle") or process.poll() is not None, "the window opens")
-            window = display.window("videostyle")
-            assert window, process.stderr.read() if process.stderr else ""
-            yield Running(display, process, window, tmp_path)
+            found: list[str] = []
+
+            def opened() -> bool:
+                assert process.poll() is None, process.communicate()
+                found.append(display.window("videostyle"))
+                return bool(found[-1])
+
+            until(opened, "the window opens")
+            yield Running(display, process, found[-1], tmp_path)
+            until(lambda: process.poll() is None or not display.window("videostyle"), "the window has gone")
         finally:
             if process.poll() is None:
                 process.kill()
