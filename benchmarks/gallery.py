@@ -14,7 +14,7 @@ from videostyle.cli import run
 from videostyle.cli.demo import OUTPUT
 from videostyle.frame import Image
 from videostyle.library import shipped_folder
-from videostyle.pictures import save_picture
+from videostyle.pictures import load_picture, save_picture
 from videostyle.sources import open_source
 
 
@@ -37,9 +37,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         still = Path(temporary) / "still.png"
         save_picture(still, frames(clip, 1000, first=70)[0])
-        sheet = args.out / "sheet.jpg"
-        if run(["styles", "sheet", str(still), str(sheet), "--columns", "3", "--size", "640", "--force"]):
+        sheet = Path(temporary) / "sheet.png"
+        if run(["styles", "sheet", str(still), str(sheet), "--columns", "4", "--size", "480"]):
             raise SystemExit(1)
+        save_picture(args.out / "sheet.jpg", load_picture(sheet), quality=85, force=True)
         with contextlib.chdir(temporary):
             if run(["demo", "--no-window"]):
                 raise SystemExit(1)

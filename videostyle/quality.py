@@ -56,7 +56,8 @@ def covered(image: Image, width: int, height: int) -> Image:
 @torch.inference_mode()
 def features(image: Image, net: PerceptualNet) -> Features:
     """Activations of one picture, uint8 (H, W, 3), at all layers that are compared."""
-    return net(to_tensor(image).to(net.device), (*STYLE_LAYERS, CONTENT_LAYER))
+    found: Features = net(to_tensor(image).to(net.device), (*STYLE_LAYERS, CONTENT_LAYER))
+    return found
 
 
 @torch.inference_mode()
