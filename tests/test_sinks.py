@@ -1,6 +1,7 @@
 import itertools
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -304,11 +305,29 @@ def test_times_must_rise(tmp_path: Path) -> None:
     sink.close(complete=False)
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_without_permission_is_said(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
+@pytest.fixture
+def guarded() -> Iterator[Path]:
+    """A folder that can be read and not written, seen by somebody who is not root: root may write everywhere."""
+    if os.name != "posix":
+        pytest.skip("permissions as POSIX has them")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o555)
+        root = os.geteuid() == 0
+        if root:
+            os.seteuid(65534)
+        try:
+            yield folder
+        finally:
+            if root:
+                os.seteuid(0)
+            folder.chmod(0o700)
+
+
+def test_a_folder_without_permission_is_said(guarded: Path) -> None:
+    assert list(guarded.iterdir()) == []
     with pytest.raises(SinkError, match="no permission"):
-        FileSink(tmp_path / "out.mp4", INFO)
+        FileSink(guarded / "out.mp4", INFO)
 
 
 def fill(path: Path) -> None:
