@@ -40,12 +40,12 @@ def data(tmp_path: Path) -> Path:
 
 
 def trainer(data: Path, folder: str = "work", **options: Any) -> Trainer:
-    base = options.pop("base", None)
+    base, start = options.pop("base", None), options.pop("start", None)
     names = options.pop("names", "ab")
     specs = [StyleSpec(data / f"pictures/{name}.png", StyleCard(name)) for name in names]
     options = {**OPTIONS, "steps": 6, **options}
     net = PerceptualNet(tiny_weights())
-    return Trainer(specs, data / "photos", data / folder, TrainOptions(**options), NET, base, net)
+    return Trainer(specs, data / "photos", data / folder, TrainOptions(**options), NET, base, net, start=start)
 
 
 def test_training_lowers_the_loss_and_leaves_a_bank_a_log_and_previews(data: Path) -> None:
@@ -104,6 +104,21 @@ def test_extending_a_bank_changes_neither_its_body_nor_its_styles(data: Path) ->
     assert longer.body_hash == base.body_hash
     np.testing.assert_array_equal(longer.styles[:3], base.styles)
     assert np.abs(longer.styles[3] - base.styles[1:].mean(0)).max() > 1e-4
+
+
+def test_a_run_can_begin_with_the_weights_of_a_bank(data: Path) -> None:
+    first = trainer(data, "first").run()
+    second = trainer(data, "second", names="bc", start=first)
+    body = second.net.state_dict()
+    for name, value in first.body.items():
+        np.testing.assert_array_equal(body[name].numpy(), value)
+    rows = second.styles.detach().numpy()
+    np.testing.assert_array_equal(rows[0], first.styles[0])
+    np.testing.assert_array_equal(rows[1], first.styles[2])
+    np.testing.assert_array_equal(rows[2], second.net.neutral(1)[0].numpy())
+    assert second.run().body_hash != first.body_hash
+    with pytest.raises(UsageError, match="same \\[net\\]"):
+        trainer(data, "third", names="c", base=first, start=first)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -167,6 +167,7 @@ class Trainer:
     """All the state of one training run.
 
     base: a trained bank to extend: its body and its styles stay as they are, only the new styles' vectors are learned.
+    start: a trained bank to begin from instead of at random: its body, and its vectors for styles of the same name.
     data: what the card says of the pictures and photos: sources and licences.
     folder: where checkpoint, log (CSV) and previews (PNG) go; a run in the same folder goes on where it stopped.
     """
@@ -180,6 +181,7 @@ class Trainer:
     perceptual: PerceptualNet | None = None
     device: str = "cpu"
     data: Mapping[str, str] = field(default_factory=dict)
+    start: StyleBank | None = None
 
     def __post_init__(self) -> None:
         o = self.options
@@ -208,6 +210,8 @@ class Trainer:
             rows = net.neutral(len(self.specs) + 1)
             self.names = [IDENTITY, *(spec.card.name for spec in self.specs)]
             self.identity = True
+        if self.start:
+            self._begin_from(self.start, rows)
         self.styles = nn.Parameter(rows.to(self.device))
         self.trained = [self.styles, *(p for p in self.net.parameters() if p.requires_grad)]
         self.average = copy.deepcopy([p.detach() for p in self.trained])
@@ -222,6 +226,14 @@ class Trainer:
         self.weights = torch.tensor(weights, device=self.device)
         if self.checkpoint.exists():
             self.resume()
+
+    def _begin_from(self, bank: StyleBank, rows: Tensor) -> None:
+        if self.base or bank.config != self.config:
+            raise UsageError("only a bank of the same [net] can be started from, and none where another is extended")
+        self.net.load_state_dict({k: torch.from_numpy(v) for k, v in bank.body.items()})
+        for row, name in enumerate(self.names):
+            if name in bank.names:
+                rows[row] = torch.from_numpy(bank.styles[bank.names.index(name)])
 
     @property
     def checkpoint(self) -> Path:

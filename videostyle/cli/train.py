@@ -98,6 +98,7 @@ class Teller:
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The bank: NAME.safetensors.")
 @click.option("--work", type=click.Path(path_type=Path), help="Checkpoint, log and previews  [default: OUT's, .work]")
 @click.option("--extend", type=click.Path(path_type=Path), help="Add styles to this bank; its body stays as it is.")
+@click.option("--start", type=click.Path(path_type=Path), help="Begin with this bank's weights and go on learning.")
 @click.option("--perceptual", metavar="FILE", help="VGG weights, or vgg16 or vgg19 for torchvision's download.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @force_option
@@ -110,6 +111,7 @@ def command(
     out: Path,
     work: Path | None,
     extend: Path | None,
+    start: Path | None,
     perceptual: str | None,
     device: str,
     force: bool,
@@ -154,6 +156,7 @@ def command(
         load_perceptual(perceptual, deepest=deepest),
         device,
         table.get("data", {}),
+        StyleBank.load(start) if start else None,
     )
     if trainer.step:
         tell(f"going on from step {trainer.step} of {trainer.checkpoint}")
