@@ -99,7 +99,7 @@ def test_a_loop_ends_after_its_duration_and_shrinks(capsys: Captured) -> None:
     [
         (["--no-window"], 2, "--no-window leaves nowhere to paint to"),
         (["--source", "missing.mp4", "--record", "out.mp4"], 2, "there is no such file"),
-        (["--source", "synthetic:64x48", "--record", "none/out.mp4"], 1, "does not exist"),
+        (["--source", "synthetic:64x48", "--record", "none/out.mp4"], 2, "does not exist"),
         (["--source", "synthetic:64x48", "--loop", "--record", "out.mp4"], 2, "--loop"),
         (["--source", "synthetic:64x48", "--record", "out.mp4", "--style", "sunflowers"], 2, "sunflowers"),
         (["--source", "webcam:63", "--record", "out.mp4"], 2, "camera 63"),

@@ -189,7 +189,7 @@ def test_save_refuses_before_it_writes(tmp_path: Path) -> None:
         save_picture(tmp_path / "out.xyz", picture)
     with pytest.raises(UsageError, match="goes from 1 to 100"):
         save_picture(tmp_path / "out.jpg", picture, quality=0)
-    with pytest.raises(SinkError, match="does not exist"):
+    with pytest.raises(UsageError, match="does not exist"):
         save_picture(tmp_path / "nowhere" / "out.png", picture)
     (tmp_path / "out.png").write_text("mine")
     with pytest.raises(UsageError, match="exists already"):

@@ -275,7 +275,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path: Path) ->
     refused: list[tuple[str | Path, dict[str, Any], type[Exception], str]] = [
         (tmp_path / "out.avi", {}, UsageError, r"\.mp4, \.m4v, \.mov, \.mkv, \.webm"),
         (tmp_path / "out", {}, UsageError, "no suffix"),
-        (tmp_path / "nowhere" / "out.mp4", {}, SinkError, "does not exist"),
+        (tmp_path / "nowhere" / "out.mp4", {}, UsageError, "does not exist"),
         (clip, {"force": True}, UsageError, "is the input itself"),
         (tmp_path / "out.mp4", {"codec": "theora"}, UsageError, "unknown; there are h264"),
         (tmp_path / "out.webm", {"codec": "h264"}, UsageError, "holds VP9 and AV1"),
@@ -326,7 +326,7 @@ def guarded() -> Iterator[Path]:
 
 def test_a_folder_without_permission_is_said(guarded: Path) -> None:
     assert list(guarded.iterdir()) == []
-    with pytest.raises(SinkError, match="no permission"):
+    with pytest.raises(UsageError, match="no permission"):
         FileSink(guarded / "out.mp4", INFO)
 
 

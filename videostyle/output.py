@@ -11,21 +11,21 @@ from videostyle.errors import SinkError, UsageError
 
 
 def check_target(path: Path, *, force: bool) -> None:
-    """Raises UsageError where ``path`` exists already (and not ``force``) or is a folder, SinkError where its folder
-    is missing or cannot be written to."""
+    """Raises UsageError where ``path`` exists already (and not ``force``) or is a folder, and where its folder is
+    missing or cannot be written to: nothing was started yet."""
     if path.is_dir():
         raise UsageError(f"{path} is a folder; give the output a file name")
     if path.exists() and not force:
         raise UsageError(f"{path} exists already; choose another name, or overwrite it with --force")
     folder = path.parent
     if not folder.is_dir():
-        raise SinkError(f"{path}: the folder {folder} does not exist; create it first")
+        raise UsageError(f"{path}: the folder {folder} does not exist; create it first")
     try:  # trying is the only test that is right on every file system
         handle, probe = tempfile.mkstemp(prefix=".videostyle-", dir=folder)
         os.close(handle)
         os.unlink(probe)
     except OSError as exc:
-        raise write_error(exc, path) from exc
+        raise UsageError(str(write_error(exc, path))) from exc
 
 
 def hidden_name(path: Path) -> Path:

@@ -199,8 +199,8 @@ class AddressTarget(Target):
 
 
 def target_of(spec: str | Path, *, live: bool, force: bool) -> Target:
-    """The target that ``spec`` names, and refuses nothing later: UsageError for an unknown suffix or scheme and for an
-    existing file without ``force``, SinkError for a folder that cannot be written."""
+    """The target that ``spec`` names, and refuses nothing later: UsageError for an unknown suffix or scheme, an
+    existing file without ``force``, and a folder that is missing or cannot be written."""
     if is_address(spec):
         return AddressTarget(str(spec), live=live)
     path = Path(spec)
