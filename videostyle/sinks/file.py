@@ -46,9 +46,9 @@ class FileSink(Closing):
     moment, also after a crash, and stays after a failed write. Pictures alone go to an address (rtmp://, udp://) and to
     an HLS playlist (.m3u8): see :mod:`videostyle.sinks.target`.
 
-    Raises UsageError for a suffix, scheme or codec that is unknown, an existing file, a folder that is missing or cannot
-    be written to, or the origin as output; SinkError for a failing disk, an address that takes nothing (from ``write``),
-    and an encoder that does not work here.
+    Raises UsageError for a suffix, scheme or codec that is unknown, an existing file, a folder that is missing or
+    cannot be written to, or the origin as output; SinkError for a failing disk, an address that takes nothing (from
+    ``write``), and an encoder that does not work here.
     """
 
     def __init__(
