@@ -64,6 +64,8 @@ class Screen:
 
     def look(self, window: str) -> Image:
         """What a window shows: uint8 RGB (H, W, 3)."""
+        # For a moment after it opened a window has no place yet, and xwininfo has none to tell.
+        until(lambda: all(self.place(window)[2:]), f"the window {window} has a size")
         x, y, width, height = self.place(window)
         return np.array(ImageGrab.grab((x, y, x + width, y + height), xdisplay=self.display))
 
