@@ -21,7 +21,7 @@ LAYERS = (
     | {"channel", "stats", "color", "yuv", "canvas", "output", "pictures", "sources", "sinks", "styles", "library"},
     {"net", "transformer_net", "fast_neural_style"},
     {"engines"},
-    {"temporal", "losses", "perceptual", "quality"},
+    {"temporal", "losses", "perceptual", "quality", "motion"},
     {"stylizer"},
     {"pipeline"},
     {"batch", "web", "train", "optimize", "keyframes", "painter", "controls", "live", "live_outputs", "doctor"},

@@ -83,6 +83,23 @@ def test_a_killed_run_goes_on_to_the_same_end(data: Path) -> None:
         np.testing.assert_array_equal(parts.body[name], value)
 
 
+def test_paintings_learn_to_hold_still(data: Path) -> None:
+    def change(**options: Any) -> float:
+        run = trainer(data, str(options), steps=60, rate=5e-3, identity_share=0.0, **options)
+        run.run()
+        return run.recent["temporal"]
+
+    calm = change(temporal_weight=300.0, feature_weight=0.0)
+    assert calm < 0.7 * change(temporal_weight=1e-6, feature_weight=0.0)
+
+
+def test_without_the_weights_nothing_is_painted_twice(data: Path) -> None:
+    found = trainer(data, temporal_weight=0.0, feature_weight=0.0).update(torch.rand(2, 3, 64, 64))
+    assert "temporal" not in found
+    assert "feature" not in found
+    assert {"temporal", "feature"} <= set(trainer(data, "steady").update(torch.rand(2, 3, 64, 64)))
+
+
 def test_nan_stops_the_run_and_keeps_the_last_good_weights(data: Path) -> None:
     run = trainer(data)
 

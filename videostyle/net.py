@@ -103,17 +103,29 @@ class StyleNet(nn.Module):
 
         Returns float (N, 3, H, W); values may leave [0, 1] a little while training and are clamped in eval mode.
         """
+        return self.paint(self.features(x, styles), styles, (x.shape[-2], x.shape[-1]))
+
+    def features(self, x: Tensor, styles: Tensor) -> Tensor:
+        """What the blocks make of images, at a quarter of their size and one position beyond each edge.
+
+        x, styles: as ``forward`` takes them. Returns (N, channels, ceil(H / 4) + 2, ceil(W / 4) + 2).
+        """
         height, width = x.shape[-2:]
         # The margin, and up to a multiple of 4; replication works for one pixel, too.
         right, bottom = (MARGIN + -n % SHRINK for n in (width, height))
         x = F.pixel_unshuffle(F.pad(x, (MARGIN, right, MARGIN, bottom), mode="replicate"), SHRINK)
-        stem, *inner, last = styles.split(self.style_sizes, dim=1)
+        stem, *inner, _ = styles.split(self.style_sizes, dim=1)
         x = F.relu(self.stem_norm(self.stem(x), stem))
         for i, block in enumerate(self.blocks):
             args = (x, inner[2 * i], inner[2 * i + 1])
             x = checkpoint(block, *args, use_reentrant=False) if self.checkpointing else block(*args)
+        return x
+
+    def paint(self, x: Tensor, styles: Tensor, size: tuple[int, int]) -> Tensor:
+        """Images of ``size`` (H, W) from their ``features``: (N, 3, H, W)."""
+        height, width = size
         x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-        x = F.relu(self.up_norm(self.up(x), last))
+        x = F.relu(self.up_norm(self.up(x), styles.split(self.style_sizes, dim=1)[-1]))
         x = F.pixel_shuffle(self.out(x), 2)[..., MARGIN : MARGIN + height, MARGIN : MARGIN + width]
         return x if self.training else x.clamp(0, 1)
 

@@ -2,7 +2,8 @@
 
 Every item of a batch is a crop of a photo painted in one style. Its loss is
 ``style_weight * style distance + content_weight * content distance + tv_weight * total variation``, or for the identity
-style how far the net is from giving the photo back.
+style how far the net is from giving the photo back. So that paintings hold still in a film, each photo is painted again
+as it might be a moment later, and what changed beyond the motion is a loss too (Ruder et al. 2016, Gao et al. 2018).
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from videostyle.errors import TrainingError, UsageError
-from videostyle.losses import content_distance, gram, style_distance, total_variation
-from videostyle.net import StyleNet, build
+from videostyle.losses import content_distance, gram, relative_error, style_distance, total_variation
+from videostyle.motion import NextFrames, next_frames
+from videostyle.net import SHRINK, StyleNet, build
 from videostyle.perceptual import CONTENT_LAYER, STYLE_LAYERS, PerceptualNet, load_perceptual
 from videostyle.pictures import load_picture, save_picture
 from videostyle.quality import to_tensor
@@ -60,6 +62,8 @@ class TrainOptions:
     either way, turned by up to ``augment_turn`` degrees, and flipped.
     style_weight, content_weight, tv_weight, identity_weight: weights of the losses. identity_share: share of the items
     that learn the identity.
+    temporal_weight: weight of the squared change of a painting, in [0, 1], between a photo and its next frame, motion
+    aside; feature_weight: the same of the net's features, relative to their norm. 0 for both trains without.
     rate: peak learning rate of Adam, reached after ``warmup`` steps, then falling along a cosine to 1 % of it.
     clip: largest norm of the gradient. average: decay of the moving average of the weights that is kept.
     precision: "fp32", "bf16" or "fp16" (CUDA only, with gradient scaling). checkpointing: trade time for memory.
@@ -80,6 +84,8 @@ class TrainOptions:
     tv_weight: float = 0.1
     identity_weight: float = 20.0
     identity_share: float = 0.1
+    temporal_weight: float = 100.0
+    feature_weight: float = 0.5
     rate: float = 2e-3
     warmup: int = 200
     clip: float = 10.0
@@ -244,34 +250,63 @@ class Trainer:
         o = self.options
         painted, same = which >= 0, which < 0
         half = o.precision != "fp32"
+        later = next_frames(photos[painted], o.seed + self.step) if self.steady and painted.any() else None
+        seen = photos if later is None else torch.cat([photos, later.images])
+        rows = self.styles[which + self.identity]
+        rows = rows if later is None else torch.cat([rows, rows[painted]])
         with torch.autocast(self.device.split(":")[0], self.dtype if half else None, enabled=half):
-            out = self.net(
-                photos.contiguous(memory_format=torch.channels_last), self.styles[which + self.identity]
-            ).float()
+            features = self.net.features(seen.contiguous(memory_format=torch.channels_last), rows)
+            out = self.net.paint(features, rows, (photos.shape[-2], photos.shape[-1])).float()
         shown = out + (out.clamp(0, 1) - out).detach()  # what is shown is clamped; the gradient is not
         found = {"range": (out - shown).abs().mean()}
+        if later is not None:
+            count = len(photos)
+            before_and_after = [(of[:count][painted], of[count:]) for of in (shown, features)]
+            found |= self._change(later, *before_and_after)
+            shown = shown[:count]
         if same.any():
             found["identity"] = (shown[same] - photos[same]).abs().mean()
         if painted.any():
             with torch.no_grad():
                 target = self.vgg(photos[painted], (o.content_layer,))
-            features = self.vgg(shown[painted], {*o.style_layers, o.content_layer})
+            seen_as = self.vgg(shown[painted], {*o.style_layers, o.content_layer})
             chosen = which[painted]
             grams = {name: values[chosen, variant[painted]] for name, values in self.grams.items()}
-            style, content = style_distance(features, grams), content_distance(features, target, o.content_layer)
+            style, content = style_distance(seen_as, grams), content_distance(seen_as, target, o.content_layer)
             weights = self.weights[chosen]
             found |= {"style": style.mean(), "content": content.mean(), "tv": total_variation(shown[painted]).mean()}
             found["paint"] = (weights[:, 0] * style + weights[:, 1] * content).mean()
             for name, value in zip(chosen.tolist(), style.detach(), strict=True):
                 found.setdefault(f"style/{self.specs[name].card.name}", value)
         share = len(photos)
+        steadiness = sum(
+            weight * found.get(name, torch.zeros(()))
+            for name, weight in (("temporal", o.temporal_weight), ("feature", o.feature_weight))
+        )
         found["loss"] = (
-            found.get("paint", torch.zeros(())) * (int(painted.sum()) / share)
+            (found.get("paint", torch.zeros(())) + steadiness) * (int(painted.sum()) / share)
             + o.tv_weight * found.get("tv", torch.zeros(()))
             + o.identity_weight * found.get("identity", torch.zeros(())) * (int(same.sum()) / share)
             + 10 * found["range"]
         )
         return found
+
+    @property
+    def steady(self) -> bool:
+        """Whether paintings are trained to hold still."""
+        return self.options.temporal_weight > 0 or self.options.feature_weight > 0
+
+    def _change(
+        self, later: NextFrames, paintings: tuple[Tensor, Tensor], features: tuple[Tensor, Tensor]
+    ) -> dict[str, Tensor]:
+        """How much paintings and features change from the first frames to the next, beyond their motion."""
+        before, after = paintings
+        changed = (after - later.warp(before)).square() * later.valid
+        high, wide = (-(-side // SHRINK) for side in before.shape[-2:])
+        old, new = (of[..., 1 : 1 + high, 1 : 1 + wide] for of in features)
+        valid = nn.functional.adaptive_avg_pool2d(later.valid, (high, wide))
+        moved = relative_error(new.float() * valid, later.warp(old) * valid)
+        return {"temporal": changed.sum() / (3 * later.valid.sum()).clamp_min(1), "feature": moved.mean()}
 
     def draw(self) -> tuple[Tensor, Tensor]:
         """Style and picture variant of each item of this step: every style comes up equally often."""
@@ -390,7 +425,8 @@ class Trainer:
         o, began, first = self.options, time.perf_counter(), self.step
         log = self.folder / "log.csv"
         recent = self.recent
-        columns = ["step", "seconds", "loss", "style", "content", "tv", "identity", "range", "paint"]
+        columns = ["step", "seconds", "loss", "style", "content", "tv", "identity", "temporal", "feature"]
+        columns += ["range", "paint"]
         columns += [f"style/{spec.card.name}" for spec in self.specs]
         with open(log, "a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns)
