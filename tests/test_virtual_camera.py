@@ -3,13 +3,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import pytest
 import pyvirtualcam
 from pyvirtualcam.camera import BACKENDS
 
+from tests.cameras import Recorder, recorders
 from videostyle.errors import SinkError, UsageError
 from videostyle.frame import Frame, StreamInfo
 from videostyle.sinks import open_sink
@@ -20,42 +20,6 @@ pytestmark = pytest.mark.usefixtures("no_thread_left")
 INFO = StreamInfo(64, 48, Fraction(1, 90000), rate=Fraction(50), live=True)
 
 
-class Recorder:
-    """A backend of pyvirtualcam that keeps what it is given. See ``pyvirtualcam.Backend``."""
-
-    opened: "list[Recorder]" = []  # noqa: RUF012
-
-    def __init__(self, *, width: int, height: int, fps: float, fourcc: int, device: str | None) -> None:
-        self.format = width, height, fps, fourcc.to_bytes(4, "little").decode()
-        self.name = device or "recorder0"
-        self.sent: list[tuple[float, Any]] = []
-        self.threads: set[str] = set()
-        self.closed = 0
-        self.script: Callable[[], object] = lambda: None
-        Recorder.opened.append(self)
-
-    def send(self, frame: Any) -> None:
-        assert not self.closed
-        self.script()
-        assert frame.dtype == np.uint8
-        assert frame.shape == (self.format[0] * self.format[1] * 3,)
-        assert frame.flags.c_contiguous
-        self.sent.append((time.perf_counter(), frame.reshape(self.format[1], self.format[0], 3).copy()))
-
-    def close(self) -> None:
-        self.closed += 1
-
-    def device(self) -> str:
-        return self.name
-
-    def native_fourcc(self) -> None:
-        return None
-
-    @property
-    def values(self) -> list[int]:
-        return [int(picture[24, 32, 0]) for _, picture in self.sent]
-
-
 class Broken:
     def __init__(self, **options: object) -> None:
         raise RuntimeError("no driver of this kind")
@@ -63,13 +27,8 @@ class Broken:
 
 @pytest.fixture(autouse=True)
 def backends() -> Iterator[None]:
-    before = dict(BACKENDS)
-    BACKENDS.clear()
-    pyvirtualcam.register_backend("recorder", Recorder)
-    Recorder.opened.clear()
-    yield
-    BACKENDS.clear()
-    BACKENDS.update(before)
+    with recorders():
+        yield
 
 
 def frame(index: int, width: int = 64, height: int = 48, colour: tuple[int, int, int] | None = None) -> Frame:

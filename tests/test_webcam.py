@@ -4,7 +4,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.cameras import Bench, Gate, picture
 from videostyle.canvas import card, letterbox
 from videostyle.errors import SourceError, UsageError
 from videostyle.frame import Frame
@@ -24,55 +25,6 @@ pytestmark = pytest.mark.usefixtures("no_thread_left")
 
 BLUE_LEFT = np.zeros((48, 64, 3), np.uint8)
 BLUE_LEFT[:, :32] = (250, 0, 0)  # OpenCV's order
-
-Step = Any
-"""What a scripted camera does next: give a picture, fail (None), or call something that may wait or raise."""
-
-
-def picture(value: int, width: int = 64, height: int = 48) -> Any:
-    return np.full((height, width, 3), value, np.uint8)
-
-
-class ScriptedCapture:
-    """Stands in for ``cv2.VideoCapture``: gives the pictures of a script, then fails for good."""
-
-    def __init__(self, script: Iterable[Step] | None, rate: float = 30.0) -> None:
-        self._script: Iterator[Step] | None = None if script is None else iter(script)
-        self.asked: dict[int, float] = {}
-        self.granted = {cv2.CAP_PROP_FPS: rate, cv2.CAP_PROP_FOURCC: float(cv2.VideoWriter.fourcc(*"MJPG"))}
-        self.released = 0
-
-    def isOpened(self) -> bool:
-        return self._script is not None
-
-    def read(self) -> tuple[bool, Any]:
-        assert not self.released
-        step = next(self._script or iter(()), None)
-        step = step() if callable(step) else step
-        time.sleep(0.002)
-        return step is not None, step
-
-    def get(self, prop: int) -> float:
-        return self.granted.get(prop, 0.0)
-
-    def set(self, prop: int, value: float) -> bool:
-        self.asked[prop] = value
-        return True
-
-    def release(self) -> None:
-        self.released += 1
-
-
-class Bench:
-    """A row of scripted captures, opened one after the other; the last one stays."""
-
-    def __init__(self, *scripts: Iterable[Step] | None, rate: float = 30.0) -> None:
-        self.captures = [ScriptedCapture(script, rate) for script in scripts]
-        self.opened: list[tuple[int | str, int]] = []
-
-    def __call__(self, device: int | str, backend: int) -> ScriptedCapture:
-        self.opened.append((device, backend))
-        return self.captures[min(len(self.opened), len(self.captures)) - 1]
 
 
 def webcam(bench: Bench, spec: str | int = 0, **options: Any) -> WebcamSource:
@@ -148,16 +100,6 @@ def test_a_rate_that_is_none_is_unknown() -> None:
     for options in ({"size": (0, 1)}, {"rate": 0}):
         with pytest.raises(UsageError, match="above zero"):
             webcam(Bench(None), **options)
-
-
-class Gate:
-    """Steps of a script that wait for the test: it opens the gate when it has seen what it wants."""
-
-    def __init__(self) -> None:
-        self.open = threading.Event()
-
-    def then(self, step: Step) -> Callable[[], Step]:
-        return lambda: step if self.open.wait(30) else pytest.fail("the gate stayed shut")
 
 
 def test_pulled_out_and_plugged_in_again() -> None:
