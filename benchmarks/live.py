@@ -1,11 +1,13 @@
 """python -m benchmarks.live: how far live pictures lag behind their source, minute after minute.
 
 A test picture comes at 30 frames a second, is painted and handed to a sink that only looks at the clock. Latency counts
-from the moment a frame leaves its source until the sink has it. Three bounds are checked:
+from the moment a frame leaves its source until the sink has it. The session is stopped in full run. What is checked:
 
 - p95 <= the net's own p95 + one frame interval + 10 ms
 - the last 10 s run no slower than the first 10 (within 5 %)
 - the whole pipeline's rate is at least 95 % of what its slowest stage reaches alone
+- memory in the second half grows by less than 10 MB
+- ``stop`` ends the run within half a second
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
+from threading import Timer
 from time import perf_counter
 
 import numpy as np
@@ -40,15 +44,14 @@ WARM_UP = 5
 class RepeatingSource(SyntheticSource):
     """Drawing a test picture takes as long as painting it: a few are drawn ahead, and come over and over."""
 
-    def __init__(self, width: int, height: int, seconds: float) -> None:
-        super().__init__(f"{width}x{height}", live=True, rate=RATE, frames=round(RATE * seconds))
+    def __init__(self, width: int, height: int) -> None:
+        super().__init__(f"{width}x{height}", live=True, rate=RATE)
         drawn = SyntheticSource(f"{width}x{height}", frames=RATE)
         self._images: list[Image] = [frame.image for frame in drawn]
-        self._ticks = range(round(RATE * seconds))
 
     def __iter__(self) -> Iterator[Frame]:
         start = perf_counter()
-        for index in self._ticks:
+        for index in count():
             if self._closed.wait(max(0.0, start + index / RATE - perf_counter())):
                 return
             yield Frame(self._images[index % RATE], index, index, Fraction(1, RATE), perf_counter())
@@ -62,12 +65,15 @@ class Clock:
     def __init__(self) -> None:
         self.notes: list[str] = []
         self.written: list[tuple[float, float]] = []
+        self.resident: list[float | None] = []
         self.on_key: Callable[[str], None] = print
         self.on_click: Callable[[float, float], None] = print
         self.on_close: Callable[[], None] = print
 
     def write(self, frame: Frame) -> None:
         now = perf_counter()
+        if len(self.written) % RATE == 0:
+            self.resident.append(resident_mb())
         self.written.append((now, 1000 * (now - frame.captured_at)))
 
     def close(self, complete: bool = True) -> None: ...
@@ -96,14 +102,14 @@ def resident_mb() -> float | None:
     status = Path("/proc/self/statm")
     if not status.exists():
         return None
-    return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return round(int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
 
 
 def measure(
     engine: StyleEngine, bank: StyleBank, mix: StyleMix, size: tuple[int, int], seconds: float
 ) -> dict[str, object]:
     """One run at one size."""
-    source = RepeatingSource(*size, seconds)
+    source = RepeatingSource(*size)
     timed = Timed(engine)
     stylizer = Stylizer(timed, bank, mix, crossfade=CROSSFADE)
     for frame in SyntheticSource(f"{size[0]}x{size[1]}", frames=WARM_UP):
@@ -117,10 +123,18 @@ def measure(
 
     session = LiveSession(source, stylizer, tuple(bank.names), window=clock)
     timed.milliseconds.clear()
-    before = resident_mb()
+    asked: list[float] = []
+
+    def stop() -> None:
+        asked.append(perf_counter())
+        session.stop()
+
+    Timer(seconds, stop).start()
     report = session.run()
-    after = resident_mb()
+    stopping = 1000 * (perf_counter() - asked[0])
     written = clocks[0].written
+    memory = [value for value in clocks[0].resident if value is not None]
+    start, middle, end_mb = (memory[i] for i in (0, len(memory) // 2, -1)) if memory else (None, None, None)
     net = np.array(timed.milliseconds)
     latency = np.array([milliseconds for _, milliseconds in written])
     begin, end = written[0][0], written[-1][0]
@@ -141,11 +155,14 @@ def measure(
             "max": _percentile(latency, 100),
         },
         "first_and_last_p50_ms": [_percentile(np.array(first), 50), _percentile(np.array(last), 50)],
-        "rss_mb": [None if before is None else round(before), None if after is None else round(after)],
+        "rss_mb": {"start": start, "middle": middle, "end": end_mb},
+        "stop_ms": round(stopping, 1),
         "checks": {
             f"p95 latency <= {bound:.1f} ms": bool(np.percentile(latency, 95) <= bound),
             "last 10 s as quick as the first": bool(np.median(last) <= 1.05 * np.median(first) + 1),
             f"rate >= 95 % of {alone:.2f} fps": bool(fps >= 0.95 * alone),
+            "memory grows by less than 10 MB": not memory or memory[-1] - memory[len(memory) // 2] < 10,
+            "stopped within half a second": stopping <= 500,
         },
     }
 
