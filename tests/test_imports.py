@@ -24,7 +24,7 @@ LAYERS = (
     {"temporal", "losses", "perceptual", "quality", "motion"},
     {"stylizer"},
     {"pipeline"},
-    {"batch", "web", "train", "optimize", "keyframes", "painter", "controls", "live", "live_outputs", "doctor"},
+    {"batch", "web", "train", "distill", "optimize", "keyframes", "painter", "controls", "live", "live_outputs", "doctor"},
     {"cli"},
 )
 """From the bottom up. A module or package imports from layers below its own and from its own."""

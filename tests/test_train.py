@@ -40,12 +40,14 @@ def data(tmp_path: Path) -> Path:
 
 
 def trainer(data: Path, folder: str = "work", **options: Any) -> Trainer:
-    base, start = options.pop("base", None), options.pop("start", None)
+    base, start, teacher = (options.pop(name, None) for name in ("base", "start", "teacher"))
     names = options.pop("names", "ab")
     specs = [StyleSpec(data / f"pictures/{name}.png", StyleCard(name)) for name in names]
     options = {**OPTIONS, "steps": 6, **options}
     net = PerceptualNet(tiny_weights())
-    return Trainer(specs, data / "photos", data / folder, TrainOptions(**options), NET, base, net, start=start)
+    return Trainer(
+        specs, data / "photos", data / folder, TrainOptions(**options), NET, base, net, start=start, teacher=teacher
+    )
 
 
 def test_training_lowers_the_loss_and_leaves_a_bank_a_log_and_previews(data: Path) -> None:
@@ -98,6 +100,22 @@ def test_without_the_weights_nothing_is_painted_twice(data: Path) -> None:
     assert "temporal" not in found
     assert "feature" not in found
     assert {"temporal", "feature"} <= set(trainer(data, "steady").update(torch.rand(2, 3, 64, 64)))
+
+
+def test_a_student_copies_its_teacher(data: Path) -> None:
+    teacher = trainer(data, "teacher", steps=40, rate=5e-3).run()
+    options = {"steps": 80, "rate": 5e-3, "identity_share": 0.0, "style_weight": 0.0, "content_weight": 0.0}
+
+    def distance(**more: Any) -> float:
+        run = trainer(data, str(more), teacher=teacher, **options, **more)
+        run.run()
+        return run.recent["output"]
+
+    assert distance(output_weight=50.0) < 0.6 * distance(output_weight=0.0, match_weight=0.0)
+    student = trainer(data, "student", teacher=teacher, steps=1).run()
+    assert student.recipe["teacher"] == teacher.body_hash
+    with pytest.raises(UsageError, match="the teacher has no style c; it has identity, a, b"):
+        trainer(data, "other", teacher=teacher, names="bc")
 
 
 def test_nan_stops_the_run_and_keeps_the_last_good_weights(data: Path) -> None:

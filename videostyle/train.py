@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from videostyle.distill import Teacher, mismatch
 from videostyle.errors import TrainingError, UsageError
 from videostyle.losses import content_distance, gram, relative_error, style_distance, total_variation
 from videostyle.motion import NextFrames, next_frames
@@ -64,6 +65,8 @@ class TrainOptions:
     that learn the identity.
     temporal_weight: weight of the squared change of a painting, in [0, 1], between a photo and its next frame, motion
     aside; feature_weight: the same of the net's features, relative to their norm. 0 for both trains without.
+    output_weight, match_weight: with a teacher, weights of the squared difference to its painting, and of the relative
+    difference of the two paintings' features.
     rate: peak learning rate of Adam, reached after ``warmup`` steps, then falling along a cosine to 1 % of it.
     clip: largest norm of the gradient. average: decay of the moving average of the weights that is kept.
     precision: "fp32", "bf16" or "fp16" (CUDA only, with gradient scaling). checkpointing: trade time for memory.
@@ -86,6 +89,8 @@ class TrainOptions:
     identity_share: float = 0.1
     temporal_weight: float = 100.0
     feature_weight: float = 0.5
+    output_weight: float = 20.0
+    match_weight: float = 1.0
     rate: float = 2e-3
     warmup: int = 200
     clip: float = 10.0
@@ -174,6 +179,7 @@ class Trainer:
 
     base: a trained bank to extend: its body and its styles stay as they are, only the new styles' vectors are learned.
     start: a trained bank to begin from instead of at random: its body, and its vectors for styles of the same name.
+    teacher: a trained bank with the same styles whose paintings are copied, too.
     data: what the card says of the pictures and photos: sources and licences.
     folder: where checkpoint, log (CSV) and previews (PNG) go; a run in the same folder goes on where it stopped.
     """
@@ -188,6 +194,7 @@ class Trainer:
     device: str = "cpu"
     data: Mapping[str, str] = field(default_factory=dict)
     start: StyleBank | None = None
+    teacher: StyleBank | None = None
 
     def __post_init__(self) -> None:
         o = self.options
@@ -218,6 +225,8 @@ class Trainer:
             self.identity = True
         if self.start:
             self._begin_from(self.start, rows)
+        taught = [spec.card.name for spec in self.specs]
+        self.shows = Teacher(self.teacher, taught, self.device, self.dtype) if self.teacher else None
         self.styles = nn.Parameter(rows.to(self.device))
         self.trained = [self.styles, *(p for p in self.net.parameters() if p.requires_grad)]
         self.average = copy.deepcopy([p.detach() for p in self.trained])
@@ -276,17 +285,25 @@ class Trainer:
             weights = self.weights[chosen]
             found |= {"style": style.mean(), "content": content.mean(), "tv": total_variation(shown[painted]).mean()}
             found["paint"] = (weights[:, 0] * style + weights[:, 1] * content).mean()
+            if self.shows is not None:
+                copied = self.shows(photos[painted], chosen)
+                with torch.no_grad():
+                    taught = self.vgg(copied, tuple(seen_as))
+                found |= {
+                    "output": (shown[painted] - copied).square().mean(),
+                    "match": mismatch(seen_as, taught).mean(),
+                }
             for name, value in zip(chosen.tolist(), style.detach(), strict=True):
                 found.setdefault(f"style/{self.specs[name].card.name}", value)
         share = len(photos)
-        steadiness = sum(
-            weight * found.get(name, torch.zeros(()))
-            for name, weight in (("temporal", o.temporal_weight), ("feature", o.feature_weight))
-        )
+        rows_of_painted = ("paint", 1.0), ("temporal", o.temporal_weight), ("feature", o.feature_weight)
+        of_teacher = ("output", o.output_weight), ("match", o.match_weight)
+        zero = torch.zeros((), device=self.device)
+        paintings = sum(weight * found.get(name, zero) for name, weight in (*rows_of_painted, *of_teacher))
         found["loss"] = (
-            (found.get("paint", torch.zeros(())) + steadiness) * (int(painted.sum()) / share)
-            + o.tv_weight * found.get("tv", torch.zeros(()))
-            + o.identity_weight * found.get("identity", torch.zeros(())) * (int(same.sum()) / share)
+            paintings * (int(painted.sum()) / share)
+            + o.tv_weight * found.get("tv", zero)
+            + o.identity_weight * found.get("identity", zero) * (int(same.sum()) / share)
             + 10 * found["range"]
         )
         return found
@@ -398,6 +415,8 @@ class Trainer:
             "steps": self.step,
             "photos": len(self.crops.paths),
         }
+        if self.shows is not None:
+            recipe["teacher"] = self.shows.body_hash
         if self.base:
             recipe = {**self.base.recipe, "extended": recipe}
             styles = np.concatenate([self.base.styles, rows])
@@ -426,7 +445,7 @@ class Trainer:
         log = self.folder / "log.csv"
         recent = self.recent
         columns = ["step", "seconds", "loss", "style", "content", "tv", "identity", "temporal", "feature"]
-        columns += ["range", "paint"]
+        columns += ["output", "match", "range", "paint"]
         columns += [f"style/{spec.card.name}" for spec in self.specs]
         with open(log, "a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns)

@@ -99,6 +99,7 @@ class Teller:
 @click.option("--work", type=click.Path(path_type=Path), help="Checkpoint, log and previews  [default: OUT's, .work]")
 @click.option("--extend", type=click.Path(path_type=Path), help="Add styles to this bank; its body stays as it is.")
 @click.option("--start", type=click.Path(path_type=Path), help="Begin with this bank's weights and go on learning.")
+@click.option("--teacher", type=click.Path(path_type=Path), help="Copy this bank's paintings, too: for a smaller net.")
 @click.option("--perceptual", metavar="FILE", help="VGG weights, or vgg16 or vgg19 for torchvision's download.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @force_option
@@ -112,6 +113,7 @@ def command(
     work: Path | None,
     extend: Path | None,
     start: Path | None,
+    teacher: Path | None,
     perceptual: str | None,
     device: str,
     force: bool,
@@ -157,6 +159,7 @@ def command(
         device,
         table.get("data", {}),
         StyleBank.load(start) if start else None,
+        StyleBank.load(teacher) if teacher else None,
     )
     if trainer.step:
         tell(f"going on from step {trainer.step} of {trainer.checkpoint}")
