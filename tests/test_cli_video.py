@@ -112,8 +112,9 @@ def test_bad_requests_leave_no_output(arguments: list[str], said: str, folder: P
     assert {path.name for path in folder.iterdir()} == before
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
-def test_ctrl_c_leaves_a_video_that_plays(folder: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals for one process")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_is_interrupted_plays(number: signal.Signals, code: int, folder: Path) -> None:
     options = ["--style", "rain", "--preset", "ultrafast", "--quality", "5", "--json"]
     program = [sys.executable, "-m", "videostyle", "video", "synthetic:160x120", "out.mp4", *options]
     with subprocess.Popen(program, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -122,9 +123,9 @@ def test_ctrl_c_leaves_a_video_that_plays(folder: Path) -> None:
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate(timeout=120)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert json.loads(out)["error"] == "interrupted"
     assert err.splitlines()[-1] == "videostyle: interrupted"
     (left,) = folder.glob("*out*")

@@ -1,6 +1,7 @@
 """The command line: ``videostyle COMMAND``. A command's module is imported when the command is called, not before.
 
-Exit codes: 0 done, 1 failed on the way, 2 bad use or input, 130 interrupted. What goes wrong is one line on stderr.
+Exit codes: 0 done, 1 failed on the way, 2 bad use or input, 130 interrupted, 143 terminated. What goes wrong is one
+line on stderr.
 """
 
 from __future__ import annotations
@@ -8,9 +9,11 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from types import FrameType
 from typing import NoReturn
 
 import click
@@ -29,7 +32,7 @@ COMMANDS = {
 }
 """One row a command: its name is its module beside this file (which calls it ``command``), its help is the one line."""
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 128 + 2, 128 + 15
 
 
 class LazyGroup(click.Group):
@@ -73,8 +76,17 @@ def run(arguments: Sequence[str], commands: click.Command = group) -> int:
 
 def main() -> NoReturn:
     """The program."""
+    terminated = []
+
+    def on_sigterm(number: int, place: FrameType | None) -> None:
+        # What stops services and jobs leaves outputs as whole as Ctrl-C does, and by the same way.
+        terminated.append(number)
+        signal.raise_signal(signal.SIGINT)
+
+    signal.signal(signal.SIGTERM, on_sigterm)
     try:
         code = run(sys.argv[1:])
+        code = TERMINATED if terminated and code == INTERRUPTED else code
     except BrokenPipeError:
         # Whoever read our output has left; the interpreter must not complain about that on its way out either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

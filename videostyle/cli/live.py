@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from videostyle.cli import INTERRUPTED
+from videostyle.cli import INTERRUPTED, TERMINATED
 from videostyle.cli.common import Painting, emit, force_option, painting_options, report_options, tell
 from videostyle.errors import StyleError, UsageError
 from videostyle.library import Library
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from videostyle.sinks.view import View
     from videostyle.stats import RunReport
 
-TERMINATED = 128 + 15
 USUAL_FPS = 30.0
 """What is held where a source does not say its rate."""
 
