@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from videostyle.net import StyleNet
+from videostyle.net import StyleNet, build
 from videostyle.styles import IDENTITY, NetConfig, StyleBank, StyleCard
 from videostyle.transformer_net import TransformerNet
 
@@ -42,3 +48,32 @@ def _bank(config: NetConfig, net: torch.nn.Module, styles: torch.Tensor, names: 
 
 def half(array: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     return array.astype(np.float16).astype(np.float32)
+
+
+def pictures(count: int, height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
+    """Smooth colours with some noise on them: (N, H, W, 3)."""
+    random = np.random.default_rng(seed)
+    slopes = random.uniform(-0.3, 0.3, (2, count, 1, 1, 3))
+    y, x = np.mgrid[:height, :width][:, None, :, :, None]
+    waves = 128 + 90 * np.sin(slopes[0] * y + slopes[1] * x + random.uniform(0, 6, (count, 1, 1, 3)))
+    images: NDArray[np.uint8] = np.clip(waves + random.normal(0, 10, waves.shape), 0, 255).astype(np.uint8)
+    return images
+
+
+def with_ranges(bank: StyleBank) -> StyleBank:
+    """The same bank calibrated for int8 on two pictures and all its styles, as eager float32 sees them."""
+    net = build(bank.config).eval()
+    net.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in bank.body.items()})
+    seen: dict[str, tuple[float, float]] = {}
+
+    def look(name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
+        low, high = seen.get(name, (0.0, 0.0))
+        seen[name] = min(low, float(inputs[0].min())), max(high, float(inputs[0].max()))
+
+    for name, module in net.named_modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(partial(look, name.rpartition(".")[0]))
+    with torch.no_grad():
+        for style in torch.from_numpy(bank.styles):
+            net(torch.from_numpy(pictures(2, 48, 64)).permute(0, 3, 1, 2).float() / 255, style[None])
+    return replace(bank, ranges=seen)

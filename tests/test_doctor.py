@@ -13,7 +13,7 @@ import pytest
 from tests.banks import tiny_bank
 from videostyle.cli import run
 from videostyle.doctor import CHECKS, Check, devices, examine, healthy, software
-from videostyle.engines import EngineRow
+from videostyle.engines import ENGINES, EngineRow
 from videostyle.errors import EngineError, SinkError, SourceError
 from videostyle.library import Library
 from videostyle.sources.v4l2 import Camera, Mode
@@ -131,7 +131,7 @@ def test_engines_say_how_to_install_the_others() -> None:
 def test_painting_is_tried(library: Library, tmp_path: Path) -> None:
     found = software.painting(library, size=(16, 8))
     assert found.status == "ok"
-    assert found.found.startswith("pytorch/")
+    assert found.found.startswith(tuple(ENGINES))
 
     def refuse(bank: object) -> Any:
         raise EngineError("no memory")

@@ -12,31 +12,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tests.banks import tiny_bank, tiny_transformer_bank
+from tests.banks import pictures, tiny_bank, tiny_transformer_bank, with_ranges
 from videostyle.engines import ENGINES, StyleEngine, installed_engines, load_engine
-from videostyle.engines.pytorch import PyTorchEngine, precisions
+from videostyle.engines.pytorch import PyTorchEngine
 from videostyle.errors import EngineError
 from videostyle.net import build
 from videostyle.styles import StyleBank, parse_mix
 
 Bytes = NDArray[np.uint8]
 
-TOLERANCE = {"fp32": (1, 0.01), "fp16": (2, 0.2), "bf16": (6, 0.8)}
+TOLERANCE = {"fp32": (1, 0.01), "fp16": (2, 0.2), "bf16": (6, 1.0), "int8": (16, 1.5)}
 """By precision: how far a byte may lie from eager float32, and how far all of them on average."""
 
-ON_CPU = ("fp32", "bf16")
+ON_CPU = ("fp32", "bf16", "int8")
 
-BANKS = {"stylenet": tiny_bank(), "transformernet": tiny_transformer_bank()}
-
-
-def pictures(count: int, height: int, width: int, seed: int = 0) -> Bytes:
-    """Smooth colours with some noise on them: (N, H, W, 3)."""
-    random = np.random.default_rng(seed)
-    slopes = random.uniform(-0.3, 0.3, (2, count, 1, 1, 3))
-    y, x = np.mgrid[:height, :width][:, None, :, :, None]
-    waves = 128 + 90 * np.sin(slopes[0] * y + slopes[1] * x + random.uniform(0, 6, (count, 1, 1, 3)))
-    images: Bytes = np.clip(waves + random.normal(0, 10, waves.shape), 0, 255).astype(np.uint8)
-    return images
+BANKS = {"stylenet": with_ranges(tiny_bank()), "transformernet": with_ranges(tiny_transformer_bank())}
 
 
 def eager(bank: StyleBank, images: Bytes, vector: NDArray[np.float32]) -> Bytes:
@@ -88,10 +78,18 @@ def test_says_what_it_is(engine: StyleEngine, choice: tuple[str, str]) -> None:
     assert (engine.name, engine.precision, engine.device) == (*choice, "cpu")
 
 
-@pytest.mark.parametrize("size", [(1, 1), (3, 5), (17, 33), (24, 40), (50, 31)])
+@pytest.mark.parametrize("size", [(3, 5), (17, 33), (24, 40), (50, 31)])
 def test_paints_as_eager_does(engine: StyleEngine, bank: StyleBank, size: tuple[int, int]) -> None:
     images, vector = pictures(1, *size), bank.styles[-1]
     check_close(engine(images, vector), eager(bank, images, vector), engine.precision)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_one_pixel(name: str, bank: StyleBank) -> None:
+    """In float32 alone: norms make anything of the rounding of a picture that is of one colour."""
+    engine = load_or_skip(bank, name, "fp32")
+    images, vector = pictures(1, 1, 1), bank.styles[-1]
+    check_close(engine(images, vector), eager(bank, images, vector), "fp32")
 
 
 def test_pictures_of_the_contract_have_contrast(bank: StyleBank) -> None:
@@ -189,13 +187,12 @@ def test_banks_that_do_not_fit_their_network(name: str) -> None:
 def test_auto_chooses_what_is_there() -> None:
     engine = load_engine(BANKS["stylenet"], device="cpu")
     assert engine.name == installed_engines()[0]
-    assert engine.precision == precisions(torch.device("cpu"))[0]
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"engine": "tensorflow"}, "--engine tensorflow is unknown: choose auto, pytorch"),
+        ({"engine": "tensorflow"}, "--engine tensorflow is unknown: choose auto, openvino, pytorch"),
         ({"precision": "fp64"}, "--precision fp64 is unknown: choose auto, fp32"),
         ({"device": "tpu"}, "--device tpu is unknown: choose auto, cpu"),
         ({"engine": "pytorch", "precision": "int8", "device": "cpu"}, "int8 needs another --engine"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from platformdirs import user_data_path
+from platformdirs import user_cache_path, user_data_path
 from safetensors import SafetensorError
 
 from videostyle.errors import StyleError
@@ -40,6 +40,12 @@ def own_folder() -> Path:
     """Where the user's own styles lie: ``styles`` in $VIDEOSTYLE_HOME or in the user's data folder. May not exist."""
     home = os.environ.get(HOME_VARIABLE)
     return (Path(home) if home else user_data_path("videostyle", appauthor=False)) / "styles"
+
+
+def cache_folder() -> Path:
+    """Where is kept what can be made again: ``cache`` in $VIDEOSTYLE_HOME or the user's cache folder. May not exist."""
+    home = os.environ.get(HOME_VARIABLE)
+    return Path(home) / "cache" if home else user_cache_path("videostyle", appauthor=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

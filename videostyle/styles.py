@@ -34,6 +34,9 @@ IDENTITY = "identity"
 """Name of the style that is the photo itself; row 0 of a bank that has one."""
 
 
+Range = tuple[float, float]
+"""The lowest and the highest value of something."""
+
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 """What styles are called: lower-case letters, digits, hyphens between them."""
 
@@ -138,7 +141,8 @@ class StyleBank:
 
     config: the network. body: float32 tensors by their name in the module. styles: float32 (S, P), one row a style.
     cards: one a row, in the same order. recipe: how it was trained (options, data, steps, losses), free-form JSON.
-    path: where it was loaded from, if it was.
+    path: where it was loaded from, if it was. ranges: (lowest, highest) value that enters a convolution, by its name:
+    what running in int8 needs (see ``videostyle.quantize``); empty where it was not calibrated.
     """
 
     config: NetConfig
@@ -147,6 +151,7 @@ class StyleBank:
     cards: tuple[StyleCard, ...]
     recipe: Mapping[str, Any] = field(default_factory=dict)
     path: Path | None = None
+    ranges: Mapping[str, Range] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.styles.ndim != 2 or len(self.styles) != len(self.cards):
@@ -199,6 +204,8 @@ class StyleBank:
         tensors = {name: np.ascontiguousarray(tensor, np.float16) for name, tensor in self.body.items()}
         tensors[STYLES] = np.ascontiguousarray(self.styles, np.float16)
         metadata = {"format": FORMAT, "config": json.dumps(asdict(self.config)), "names": json.dumps(self.names)}
+        if self.ranges:
+            metadata["ranges"] = json.dumps(self.ranges)
         partial = path.with_name(path.name + ".partial")
         save_file(tensors, partial, metadata)
         partial.chmod(0o644)  # safetensors makes private files; a shared bank is for everybody
@@ -231,7 +238,7 @@ class StyleBank:
         if label.sha256 is not None and label.sha256 != hashlib.sha256(path.read_bytes()).hexdigest():
             raise StyleError(f"{path} is not the file that its card describes: fetch or train both again")
         body = {name: tensor for name, tensor in tensors.items() if name != STYLES}
-        return cls(label.config, body, tensors[STYLES], label.cards, label.recipe, path)
+        return cls(label.config, body, tensors[STYLES], label.cards, label.recipe, path, label.ranges)
 
     def with_cards(self, cards: tuple[StyleCard, ...]) -> Self:
         """The same weights under other cards, e.g. after measuring."""
@@ -246,6 +253,7 @@ class BankLabel:
     cards: tuple[StyleCard, ...]
     recipe: Mapping[str, Any]
     sha256: str | None
+    ranges: Mapping[str, Range]
 
 
 def is_bank(path: Path) -> bool:
@@ -269,10 +277,12 @@ def read_label(path: Path) -> BankLabel:
     described = path.with_suffix(".json")
     try:
         config, names = NetConfig(**json.loads(metadata["config"])), json.loads(metadata["names"])
+        bounds = json.loads(metadata.get("ranges", "{}"))
+        ranges = {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
         if not described.exists():
-            return BankLabel(config, tuple(StyleCard(name=name) for name in names), {}, None)
+            return BankLabel(config, tuple(StyleCard(name=name) for name in names), {}, None, ranges)
         card = json.loads(described.read_text(encoding="utf-8"))
         cards = tuple(StyleCard(**entry) for entry in card["styles"])
-        return BankLabel(config, cards, card["recipe"], card["sha256"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        return BankLabel(config, cards, card["recipe"], card["sha256"], ranges)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise StyleError(f"{path} or its card {described.name} is damaged: {type(error).__name__}: {error}") from error

@@ -86,13 +86,12 @@ class TransformerNet(nn.Module):
     def forward(self, x: Tensor, styles: Tensor) -> Tensor:
         """x: float (N, 3, H, W), RGB in [0, 1], any size. styles: float (N, P) or (1, P).
 
-        Returns float (N, 3, H, W) in [0, 1]. Sizes that are no multiple of 4 grow to the right and below by reflection
-        (by replication where there is too little to reflect) and are cropped again.
+        Returns float (N, 3, H, W) in [0, 1]. Sides that are no multiple of 4 grow to the right and below by reflection
+        (those below 8 by replication, having too little to reflect) and are cropped again.
         """
         height, width = x.shape[-2:]
-        bottom, right = (max(LEAST, -(-n // SHRINK) * SHRINK) - n for n in (height, width))
-        mode = "reflect" if bottom < height and right < width else "replicate"
-        x = F.pad(x, (0, right, 0, bottom), mode=mode) * 255
+        x = F.pad(x, (0, max(0, LEAST - width), 0, max(0, LEAST - height)), mode="replicate")
+        x = F.pad(x, (0, -x.shape[-1] % SHRINK, 0, -x.shape[-2] % SHRINK), mode="reflect") * 255
         vectors = iter(torch.split_with_sizes(styles, self.style_sizes, dim=1))
         x = F.relu(norm(self.conv1(x), next(vectors)))
         x = F.relu(norm(self.conv2(x), next(vectors)))

@@ -56,6 +56,7 @@ class EngineRow:
 
 
 ENGINES: dict[str, EngineRow] = {
+    "openvino": EngineRow("videostyle.engines.openvino", "openvino", "pip install openvino"),
     "pytorch": EngineRow("videostyle.engines.pytorch", "torch", "pip install torch"),
 }
 """By name, the preferred one first: "auto" takes the first that is installed and has the device."""

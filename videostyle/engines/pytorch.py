@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from videostyle.engines.arguments import CLOSED, check_arguments, out_of_memory
 from videostyle.errors import EngineError
 from videostyle.net import build
 from videostyle.styles import StyleBank
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-ADVICE = "choose a smaller picture with --max-side, or a lower --precision"
 
 
 def load(bank: StyleBank, precision: str, device: str) -> PyTorchEngine:
@@ -44,22 +44,18 @@ class PyTorchEngine:
     def __call__(self, images: NDArray[np.uint8], vector: NDArray[np.float32]) -> NDArray[np.uint8]:
         net = self._net
         if net is None:
-            raise EngineError("this engine was closed: load another")
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
-            raise EngineError(f"images must be uint8 (N, H, W, 3), not {images.dtype} {images.shape}")
-        styles = np.atleast_2d(np.asarray(vector, np.float32))
-        if styles.shape not in ((1, self._style_size), (len(images), self._style_size)):
-            raise EngineError(f"style vectors for {len(images)} images cannot be of shape {vector.shape}")
+            raise EngineError(CLOSED)
+        styles = check_arguments(images, vector, self._style_size)
         try:
             with torch.inference_mode():
                 out = self._paint(net, self._upload(images), self._upload(styles))
                 return self._download(out)
         except (torch.OutOfMemoryError, MemoryError) as error:
-            raise _out_of_memory(images, self.device) from error
+            raise out_of_memory(images, self.device) from error
         except RuntimeError as error:
             # The allocators of CPU and MPS have no error class of their own.
             if any(sign in str(error) for sign in ("not enough memory", "out of memory", "can't allocate memory")):
-                raise _out_of_memory(images, self.device) from error
+                raise out_of_memory(images, self.device) from error
             raise
 
     def _paint(self, net: nn.Module, images: Tensor, styles: Tensor) -> Tensor:
@@ -160,8 +156,3 @@ def _module(bank: StyleBank, precision: str, device: torch.device) -> nn.Module:
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True  # a stream's frames are all of one size
     return net
-
-
-def _out_of_memory(images: NDArray[np.uint8], device: str) -> EngineError:
-    count, height, width, _ = images.shape
-    return EngineError(f"{device} has not enough memory for {count} picture(s) of {width}x{height}: {ADVICE}")
