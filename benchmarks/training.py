@@ -28,7 +28,8 @@ def measure(args: argparse.Namespace, *, checkpointing: bool) -> dict[str, float
     from videostyle.pictures import save_picture
     from videostyle.stats import peak_rss_mb
     from videostyle.styles import StyleCard
-    from videostyle.train import StyleSpec, Trainer, TrainOptions
+    from videostyle.train import Trainer
+    from videostyle.train_options import StyleSpec, TrainOptions
 
     options = TrainOptions(
         batch=args.batch,

@@ -24,21 +24,8 @@ LAYERS = (
     {"quantize", "temporal", "losses", "perceptual", "quality", "motion"},
     {"stylizer"},
     {"pipeline"},
-    {
-        "batch",
-        "web",
-        "train",
-        "train_data",
-        "train_options",
-        "distill",
-        "optimize",
-        "keyframes",
-        "painter",
-        "controls",
-        "live",
-        "live_outputs",
-        "doctor",
-    },
+    {"batch", "web", "train", "train_data", "train_options", "distill"}
+    | {"optimize", "keyframes", "painter", "controls", "live", "live_outputs", "doctor"},
     {"cli"},
 )
 """From the bottom up. A module or package imports from layers below its own and from its own."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from videostyle.cli import run
 from videostyle.errors import TrainingError, UsageError
 from videostyle.perceptual import PerceptualNet
 from videostyle.styles import NetConfig, StyleBank, StyleCard
-from videostyle.train import Crops, StyleSpec, Trainer, TrainOptions, options_from, picture_grams
+from videostyle.train import Trainer
+from videostyle.train_data import Crops, picture_grams
+from videostyle.train_options import StyleSpec, TrainOptions, options_from
 
 NET = NetConfig(channels=8, blocks=1, head=4)
 OPTIONS: dict[str, Any] = {
@@ -26,6 +29,15 @@ OPTIONS: dict[str, Any] = {
     "precision": "fp32",
     "warmup": 2,
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Nets this small only wait for a second thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

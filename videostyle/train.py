@@ -16,150 +16,29 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
 
 from videostyle.distill import Teacher, mismatch
 from videostyle.errors import TrainingError, UsageError
-from videostyle.losses import content_distance, gram, relative_error, style_distance, total_variation
+from videostyle.losses import content_distance, relative_error, style_distance, total_variation
 from videostyle.motion import NextFrames, next_frames
 from videostyle.net import SHRINK, StyleNet, build
-from videostyle.perceptual import CONTENT_LAYER, STYLE_LAYERS, PerceptualNet, load_perceptual
-from videostyle.pictures import load_picture, save_picture
+from videostyle.perceptual import PerceptualNet, load_perceptual
+from videostyle.pictures import save_picture
 from videostyle.quality import to_tensor
 from videostyle.styles import IDENTITY, NetConfig, StyleBank, StyleCard
-
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
-
+from videostyle.train_data import Crops, picture_grams
+from videostyle.train_options import StyleSpec, TrainOptions
 
 AHEAD = 4
 """Batches of photos that are decoded ahead of the step that wants them."""
-
-
-@dataclass(frozen=True, slots=True)
-class StyleSpec:
-    """One style to learn: its picture, what its card says, and its own weights (factors on the common ones)."""
-
-    picture: Path
-    card: StyleCard
-    style_weight: float = 1.0
-    content_weight: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class TrainOptions:
-    """How to train.
-
-    steps: optimiser steps. batch: crops a step. crop: their side in pixels. photo_side: range that the shorter side of
-    a photo is scaled to before cropping (the size at which the net will see the world). picture_side: longer side of
-    the style pictures; with ``augment`` > 1, that many variants of each are used: scaled by up to ``augment_scale``
-    either way, turned by up to ``augment_turn`` degrees, and flipped.
-    style_weight, content_weight, tv_weight, identity_weight: weights of the losses. identity_share: share of the items
-    that learn the identity.
-    temporal_weight: weight of the squared change of a painting, in [0, 1], between a photo and its next frame, motion
-    aside; feature_weight: the same of the net's features, relative to their norm. 0 for both trains without.
-    output_weight, match_weight: with a teacher, weights of the squared difference to its painting, and of the relative
-    difference of the two paintings' features.
-    rate: peak learning rate of Adam, reached after ``warmup`` steps, then falling along a cosine to 1 % of it.
-    clip: largest norm of the gradient. average: decay of the moving average of the weights that is kept.
-    precision: "fp32", "bf16" or "fp16" (CUDA only, with gradient scaling). checkpointing: trade time for memory.
-    """
-
-    steps: int = 12000
-    batch: int = 4
-    crop: int = 256
-    photo_side: tuple[int, int] = (288, 448)
-    picture_side: int = 512
-    augment: int = 1
-    augment_scale: float = 1.25
-    augment_turn: float = 10.0
-    style_layers: tuple[str, ...] = STYLE_LAYERS
-    content_layer: str = CONTENT_LAYER
-    style_weight: float = 3.0
-    content_weight: float = 1.0
-    tv_weight: float = 0.1
-    identity_weight: float = 20.0
-    identity_share: float = 0.1
-    temporal_weight: float = 100.0
-    feature_weight: float = 0.5
-    output_weight: float = 20.0
-    match_weight: float = 1.0
-    rate: float = 2e-3
-    warmup: int = 200
-    clip: float = 10.0
-    average: float = 0.998
-    precision: str = "bf16"
-    checkpointing: bool = False
-    seed: int = 0
-    save_every: int = 250
-    preview_every: int = 500
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch", "crop", "picture_side", "augment", "save_every", "preview_every"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.precision not in ("fp32", "bf16", "fp16"):
-            raise UsageError(f"precision must be fp32, bf16 or fp16, not {self.precision!r}")
-        if self.crop < 64 or self.photo_side[0] < self.crop:
-            raise UsageError(f"crop {self.crop} must be at least 64 and fit into photo_side {self.photo_side}")
-
-
-class Crops:
-    """Random crops of photos: item i depends on (seed, i) alone, so that a resumed run sees what it would have seen."""
-
-    def __init__(self, folder: Path, options: TrainOptions) -> None:
-        self.paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURES) if folder.is_dir() else []
-        if not self.paths:
-            raise UsageError(f"no photos in {folder}: give a folder of JPEG or PNG photos (a few hundred or more)")
-        self.options = options
-
-    def batch(self, step: int) -> NDArray[np.uint8]:
-        """uint8 (batch, crop, crop, 3): the crops of one step."""
-        first = step * self.options.batch
-        return np.stack([self[index] for index in range(first, first + self.options.batch)])
-
-    def __getitem__(self, index: int) -> NDArray[np.uint8]:
-        rng = np.random.default_rng((self.options.seed, index))
-        crop, (low, high) = self.options.crop, self.options.photo_side
-        image = Image.fromarray(load_picture(self.paths[rng.integers(len(self.paths))]))
-        scale = rng.uniform(low, high) / min(image.size)
-        size = [max(crop, round(side * scale)) for side in image.size]
-        x, y = (int(rng.integers(side - crop + 1)) for side in size)
-        # Resizing only the box that is kept is several times cheaper than the whole photo.
-        fx, fy = image.width / size[0], image.height / size[1]
-        box = (x * fx, y * fy, (x + crop) * fx, (y + crop) * fy)
-        out = np.asarray(image.resize((crop, crop), Image.Resampling.BICUBIC, box=box))
-        return np.ascontiguousarray(out[:, ::-1] if rng.integers(2) else out)
-
-
-def picture_grams(picture: Path, net: PerceptualNet, options: TrainOptions, seed: int = 0) -> dict[str, Tensor]:
-    """Gram matrices of a style picture: layer -> float32 (options.augment, C, C)."""
-    rng = np.random.default_rng(seed)
-    image = Image.fromarray(load_picture(picture))
-    variants: list[dict[str, Tensor]] = []
-    for i in range(options.augment):
-        scale = options.picture_side / max(image.size)
-        view = image
-        if i:  # the first variant is the picture as it is
-            scale *= math.exp(rng.uniform(-1, 1) * math.log(options.augment_scale))
-            angle = rng.uniform(-1, 1) * options.augment_turn
-            view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.integers(2) else view
-            turned = view.rotate(angle, Image.Resampling.BICUBIC)
-            margin = math.sin(math.radians(abs(angle))) * 0.5  # cut off the empty corners
-            w, h = view.size
-            view = turned.crop((round(h * margin), round(w * margin), round(w - h * margin), round(h - w * margin)))
-        size = [max(16, round(side * scale)) for side in view.size]
-        pixels = np.asarray(view.resize((size[0], size[1]), Image.Resampling.LANCZOS))
-        features = net(to_tensor(pixels).to(net.device), options.style_layers)
-        variants.append({name: gram(value)[0] for name, value in features.items()})
-    return {name: torch.stack([variant[name] for variant in variants]) for name in options.style_layers}
 
 
 @dataclass(slots=True)
@@ -483,12 +362,3 @@ class Trainer:
                 if (step := self.step + 1 + len(ahead)) < self.options.steps:
                     ahead.append(pool.submit(self.crops.batch, step))
                 yield photos
-
-
-def options_from(values: Mapping[str, Any]) -> TrainOptions:
-    """TrainOptions from a configuration table. Raises UsageError for a name that is no option."""
-    known = {f.name for f in fields(TrainOptions)}
-    if unknown := sorted(set(values) - known):
-        raise UsageError(f"no training option {unknown[0]!r}; there are {', '.join(sorted(known))}")
-    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    return TrainOptions(**given)

@@ -17,7 +17,9 @@ from rich.progress import Progress as Bar
 from videostyle.cli.common import check_paths, emit, force_option, report_options, tell
 from videostyle.errors import UsageError
 from videostyle.styles import NetConfig, StyleBank, StyleCard
-from videostyle.train import PICTURES, Progress, StyleSpec, Trainer, TrainOptions, options_from
+from videostyle.train import Progress, Trainer
+from videostyle.train_data import PICTURES
+from videostyle.train_options import StyleSpec, TrainOptions, options_from
 
 LINE_EVERY = 100
 """Steps between two lines where stderr is no terminal."""
