@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -201,7 +202,7 @@ def test_auto_chooses_what_is_there() -> None:
         ({"engine": "pytorch", "device": "cuda:x"}, "finds no device cuda:x here: choose cpu"),
     ],
 )
-def test_nothing_falls_back(options: dict[str, str], said: str) -> None:
+def test_nothing_falls_back(options: dict[str, Any], said: str) -> None:
     with pytest.raises(EngineError) as caught:
         load_engine(BANKS["stylenet"], **options)
     assert said in str(caught.value)

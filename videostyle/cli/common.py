@@ -71,7 +71,13 @@ class Painting:
         from videostyle.stylizer import Stylizer
 
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
-        engine = load_engine(bank, engine=self.engine, precision=self.precision, device=self.device)
+        engine = load_engine(
+            bank,
+            engine=self.engine,
+            precision=self.precision,
+            device=self.device,
+            told=lambda line: tell(f"note: {line}"),
+        )
         return engine, Stylizer(
             engine,
             bank,

@@ -1,13 +1,15 @@
 """Engines: what runs a bank's network on the machine at hand.
 
-A new engine is one module with ``load(bank, precision, device) -> StyleEngine`` and one row in ``ENGINES``. Modules are
-imported when they are asked for, so that running on one engine never pays for another.
+A new engine is one module with ``load(bank, precision, device) -> StyleEngine`` and one row in ``ENGINES``; a light one
+has ``precisions(bank, device)`` too, and one for cards ``lacks(device)``. Modules are imported when they are asked for,
+so that running on one engine never pays for another.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,18 +50,23 @@ class StyleEngine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EngineRow:
-    """module: where ``load`` is. package: what must be installed for it. extra: how to install it."""
+    """module: where ``load`` is. package: what must be installed for it. install: how to do that.
+
+    devices: kinds of ``DEVICES`` that it may run on. light: imported within a fraction of a second, without torch.
+    """
 
     module: str
     package: str
     install: str
+    devices: tuple[str, ...] = ("cpu",)
+    light: bool = False
 
 
 ENGINES: dict[str, EngineRow] = {
-    "openvino": EngineRow("videostyle.engines.openvino", "openvino", "pip install openvino"),
-    "pytorch": EngineRow("videostyle.engines.pytorch", "torch", "pip install torch"),
+    "openvino": EngineRow("videostyle.engines.openvino", "openvino", "pip install openvino", light=True),
+    "pytorch": EngineRow("videostyle.engines.pytorch", "torch", "pip install torch", ("cpu", "cuda", "mps")),
 }
-"""By name, the preferred one first: "auto" takes the first that is installed and has the device."""
+"""By name, the preferred one first: see ``videostyle.engines.choice`` for what "auto" makes of it."""
 
 
 def installed_engines() -> list[str]:
@@ -67,11 +74,18 @@ def installed_engines() -> list[str]:
     return [name for name, row in ENGINES.items() if importlib.util.find_spec(row.package) is not None]
 
 
-def load_engine(bank: StyleBank, *, engine: str = "auto", precision: str = "auto", device: str = "auto") -> StyleEngine:
+def load_engine(
+    bank: StyleBank,
+    *,
+    engine: str = "auto",
+    precision: str = "auto",
+    device: str = "auto",
+    told: Callable[[str], None] = lambda line: None,
+) -> StyleEngine:
     """The engine that runs ``bank``.
 
     engine: a name of ``ENGINES``. precision: one of ``PRECISIONS``. device: one of ``DEVICES``, or "cuda:1".
-    "auto" chooses; what is named is what runs.
+    "auto" chooses; what is named is what runs. told: gets lines for people about what was chosen and passed over.
 
     Raises EngineError where engine, precision or device are not there: nothing falls back silently.
     """
@@ -81,12 +95,14 @@ def load_engine(bank: StyleBank, *, engine: str = "auto", precision: str = "auto
     if device.partition(":")[0] not in DEVICES:
         raise EngineError(f"--device {device} is unknown: choose {', '.join(DEVICES)}")
     there = installed_engines()
-    if engine == "auto":
-        if not there:
-            ways = " or ".join(row.install for row in ENGINES.values())
-            raise EngineError(f"no engine is installed: {ways}")
-        engine = there[0]
-    elif engine not in there:
+    if engine == "auto" and not there:
+        raise EngineError(f"no engine is installed: {' or '.join(row.install for row in ENGINES.values())}")
+    if engine not in ("auto", *there):
         raise EngineError(f"engine {engine} is not installed: {ENGINES[engine].install}, or choose {', '.join(there)}")
+    if "auto" in (engine, precision, device):
+        from videostyle.engines.choice import choose
+
+        choice = choose(bank, there if engine == "auto" else [engine], precision, device, told)
+        engine, precision, device = choice.engine, choice.precision, choice.device
     loaded: StyleEngine = importlib.import_module(ENGINES[engine].module).load(bank, precision, device)
     return loaded

@@ -24,8 +24,8 @@ from videostyle.errors import EngineError
 from videostyle.library import cache_folder
 from videostyle.styles import StyleBank
 
-PRECISIONS = {"int8": "INT8", "bf16": "BF16", "fp16": "FP16", "fp32": "FP32"}
-"""By their names on the command line: what OpenVINO calls the abilities of a device."""
+ARITHMETIC = {"bf16": ov.Type.bf16, "fp16": ov.Type.f16, "fp32": ov.Type.f32}
+"""By their names on the command line: what OpenVINO computes in, apart from int8."""
 
 NO_MEMORY = ("bad_alloc", "allocate")
 """In the messages of std::bad_alloc and of OpenVINO's allocators, which have no error class of their own."""
@@ -45,11 +45,11 @@ def load(bank: StyleBank, precision: str, device: str) -> OpenVINOEngine:
     return OpenVINOEngine(bank, chosen, cache_folder() / "openvino")
 
 
-def precisions(bank: StyleBank) -> list[str]:
-    """What this processor and ``bank`` can do, the preferred precision first."""
-    able = core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    there = [name for name, ability in PRECISIONS.items() if ability in able]
-    return [name for name in there if name != "int8" or bank.ranges]
+def precisions(bank: StyleBank, device: str) -> list[str]:
+    """What ``device``, the processor, and ``bank`` can do, the one that is likely to be the fastest first."""
+    native = _native()
+    int8 = bank.ranges and "INT8" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return [*(["int8"] if int8 else []), *([native] if native != "fp32" else []), "fp32"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class OpenVINOEngine:
         self._model: ov.Model | None = build(bank, quantize=precision == "int8")
         self._options = {
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": _arithmetic(precision),
+            "INFERENCE_PRECISION_HINT": ARITHMETIC[_native() if precision == "int8" else precision],
             **_cache_options(folder),
         }
         self._compiled: OrderedDict[tuple[int, ...], _Compiled] = OrderedDict()
@@ -135,16 +135,18 @@ def core() -> ov.Core:
     return ov.Core()
 
 
-def _arithmetic(precision: str) -> str:
-    """What OpenVINO computes in outside of int8."""
-    if precision == "int8":
-        able = core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        precision = "bf16" if "BF16" in able else "fp32"
-    return {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}[precision]
+def _native() -> str:
+    """The shortest floating-point numbers that this processor multiplies in hardware.
+
+    OpenVINO lists those that it emulates, many times more slowly than fp32, among a processor's abilities too; what it
+    computes in unless told otherwise is what is there.
+    """
+    preferred = core().get_property("CPU", "INFERENCE_PRECISION_HINT")
+    return next((name for name, kind in ARITHMETIC.items() if kind == preferred), "fp32")
 
 
 def _precision(bank: StyleBank, name: str) -> str:
-    there = precisions(bank)
+    there = precisions(bank, "cpu")
     if name == "auto":
         return there[0]
     if name == "int8" and not bank.ranges:
@@ -153,7 +155,9 @@ def _precision(bank: StyleBank, name: str) -> str:
             "FOLDER does it, or choose another --precision"
         )
     if name not in there:
-        raise EngineError(f"OpenVINO does not run {name} on this processor: choose {', '.join(there)} or auto")
+        raise EngineError(
+            f"OpenVINO does not run {name} on this processor in hardware: choose {', '.join(there)} or auto"
+        )
     return name
 
 

@@ -102,6 +102,15 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def lacks(device: str) -> str | None:
+    """Why PyTorch does not run on ``device``, and how to mend it; None where it does."""
+    try:
+        _device(device)
+    except EngineError as error:
+        return str(error)
+    return None
+
+
 def cpu_has_bf16() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware; emulated, it is many times slower than float32."""
     probe = getattr(torch.cpu, "get_capabilities", None)
