@@ -48,17 +48,13 @@ def test_fewer_bits_must_be_worth_it(seconds: dict[Choice, float], expected: Cho
 
 
 def test_a_choice_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    bank, said = with_ranges(tiny_bank()), list[str]()
-    first = choose(bank, ["openvino"], "auto", "auto", said.append)
-    assert first.engine == "openvino"
-    assert first.device == "cpu"
-    assert len(said) == 1
-    assert "openvino/int8" in said[0]
+    bank = with_ranges(tiny_bank())
+    first = choose(bank, ["openvino"], "auto", "auto", print)
+    assert (first.engine, first.device) == ("openvino", "cpu")
     monkeypatch.setattr(auto, "measure", None)
-    assert choose(bank, ["openvino"], "auto", "auto", said.append) == first
-    assert len(said) == 1
+    assert choose(bank, ["openvino"], "auto", "auto", print) == first
     with pytest.raises(TypeError):  # another bank, another wish: not what was remembered
-        choose(replace(bank, ranges={}), ["openvino"], "auto", "auto", said.append)
+        choose(replace(bank, ranges={}), ["openvino"], "auto", "auto", print)
 
 
 def test_nothing_is_measured_where_there_is_no_choice(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:

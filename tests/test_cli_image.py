@@ -39,7 +39,7 @@ def test_a_picture_is_painted(folder: Path, capsys: Captured) -> None:
     told = json.loads(said.out)
     assert (told["frames_in"], told["frames_out"], told["size"], told["output"]) == (1, 1, [60, 40], str(out))
     assert (told["engine"], told["device"]) == (installed_engines()[0], "cpu")
-    assert said.err.startswith(f"{out}: 60x40 in ")
+    assert said.err.splitlines()[-1].startswith(f"{out}: 60x40 in ")
 
 
 def test_a_mix_at_another_size(folder: Path) -> None:

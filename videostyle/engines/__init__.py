@@ -85,7 +85,7 @@ def load_engine(
     """The engine that runs ``bank``.
 
     engine: a name of ``ENGINES``. precision: one of ``PRECISIONS``. device: one of ``DEVICES``, or "cuda:1".
-    "auto" chooses; what is named is what runs. told: gets lines for people about what was chosen and passed over.
+    "auto" chooses; what is named is what runs. told: gets lines for people about what "auto" passed over.
 
     Raises EngineError where engine, precision or device are not there: nothing falls back silently.
     """

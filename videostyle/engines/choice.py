@@ -48,7 +48,7 @@ class Choice:
 def choose(bank: StyleBank, engines: Sequence[str], precision: str, device: str, told: Callable[[str], None]) -> Choice:
     """Which of ``engines`` (installed, the preferred one first) runs ``bank``, in which precision and where.
 
-    precision, device: as asked for, "auto" included. told: gets a line where something is measured or passed over.
+    precision, device: as asked for, "auto" included. told: gets a line for what is passed over.
     """
     if device == "auto":
         device = _accelerator(engines, told) or "cpu"
@@ -80,8 +80,6 @@ def _fastest(bank: StyleBank, engines: Sequence[str], precision: str, told: Call
     if not seconds:
         raise EngineError(f"none of {', '.join(engines)} can run this bank here: choose another --engine or --device")
     found = best(seconds)
-    shown = ", ".join(f"{each.engine}/{each.precision} {1000 * time:.0f} ms" for each, time in seconds.items())
-    told(f"chose {found.engine}/{found.precision} for this machine, once and for all ({shown})")
     memory.keep(key, found)
     return found
 
