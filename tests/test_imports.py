@@ -21,16 +21,17 @@ LAYERS = (
     | {"channel", "stats", "color", "yuv", "canvas", "output", "pictures", "sources", "sinks", "styles", "library"},
     {"net", "transformer_net", "fast_neural_style"},
     {"engines"},
-    {"quantize", "temporal", "losses", "perceptual", "quality", "motion"},
+    {"quantize", "flow", "steadiness", "temporal", "losses", "perceptual", "quality", "motion"},
     {"stylizer"},
     {"pipeline"},
-    {"batch", "web", "train", "train_data", "train_options", "distill"}
+    {"batch", "web", "measure", "train", "train_data", "train_options", "distill"}
     | {"optimize", "keyframes", "painter", "controls", "live", "live_outputs", "doctor"},
     {"cli"},
 )
 """From the bottom up. A module or package imports from layers below its own and from its own."""
 
-WITHOUT_TORCH = {*LAYERS[0], *LAYERS[1], *LAYERS[2], "quantize", "stylizer", "pipeline"}
+WITHOUT_TORCH = {*LAYERS[0], *LAYERS[1], *LAYERS[2]}
+WITHOUT_TORCH |= {"quantize", "flow", "steadiness", "temporal", "stylizer", "pipeline"}
 """These neither import torch nor anything that does; nor do the registry of engines, which imports them by name, and
 the engines but PyTorch's own."""
 

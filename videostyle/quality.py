@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +14,14 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from torch import Tensor
 
+from videostyle.errors import UsageError
 from videostyle.frame import Image
 from videostyle.losses import Features, content_distance, gram, style_distance
 from videostyle.perceptual import CONTENT_LAYER, STYLE_LAYERS, PerceptualNet
 
 PICTURE_SIDE = 512
 """Longer side in pixels at which a style picture is compared: strokes have a size."""
+MEASURE_EXTRA = "pip install 'videostyle[measure]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +86,46 @@ def load_photos(folder: Path, names: tuple[str, ...], width: int, height: int) -
     from videostyle.pictures import load_picture
 
     return [covered(load_picture(folder / name), width, height) for name in names]
+
+
+@torch.inference_mode()
+def ssim(photo: Image, painting: Image) -> float:
+    """Structural similarity (Wang et al. 2004) of two pictures, uint8 (H, W, 3): 1 where they are the same.
+
+    Raises UsageError where torchmetrics is missing.
+    """
+    try:
+        from torchmetrics.functional.image import structural_similarity_index_measure as measure
+    except ModuleNotFoundError as error:
+        raise UsageError(f"SSIM and LPIPS need torchmetrics: {MEASURE_EXTRA}") from error
+    found = measure(to_tensor(painting), to_tensor(photo), data_range=1.0)
+    assert isinstance(found, Tensor)  # a tuple only where the whole map is asked for
+    return float(found)
+
+
+def load_lpips(net: str = "alex") -> Callable[[Image, Image], float]:
+    """LPIPS (Zhang et al. 2018) of two pictures, uint8 (H, W, 3): 0 where they are the same.
+
+    net: "alex", the authors' choice for measuring, "vgg" or "squeeze". Its linear layers come with torchmetrics and fit
+    none but torchvision's ImageNet weights, which are downloaded once and cached.
+    Raises UsageError where torchmetrics or these weights are missing.
+    """
+    try:
+        from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+    except ModuleNotFoundError as error:
+        raise UsageError(f"SSIM and LPIPS need torchmetrics: {MEASURE_EXTRA}") from error
+    try:
+        # The download tells of itself, and stdout is for figures.
+        with redirect_stdout(sys.stderr):
+            model = LearnedPerceptualImagePatchSimilarity(net, normalize=True)  # type: ignore[arg-type]
+    except OSError as error:
+        raise UsageError(
+            f"LPIPS needs torchvision's ImageNet weights of its net, which could not be downloaded ({error}): go "
+            f"online once, or put them into {torch.hub.get_dir()}/checkpoints"
+        ) from error
+
+    @torch.inference_mode()
+    def distance(photo: Image, painting: Image) -> float:
+        return float(model(to_tensor(painting), to_tensor(photo)))
+
+    return distance

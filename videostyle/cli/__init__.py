@@ -28,6 +28,7 @@ COMMANDS = {
     "image": "Turn a picture into a painting.",
     "styles": "List, show, add and remove styles, and paint a photo in all of them.",
     "train": "Learn a bank of styles from pictures and photos.",
+    "measure": "Measure a painted video: steadiness, likeness, style.",
     "doctor": "Check what works on this computer, and how to mend the rest.",
 }
 """One row a command: its name is its module beside this file (which calls it ``command``), its help is the one line."""
