@@ -26,7 +26,7 @@ COMMANDS = {
     "live": "Paint a webcam: in a window, a recording, your next call.",
     "video": "Turn a video file into a painting.",
     "image": "Turn a picture into a painting.",
-    "styles": "List, show, add and remove styles, and paint a photo in all of them.",
+    "styles": "List, show, add, remove styles; paint a photo in all of them.",
     "train": "Learn a bank of styles from pictures and photos.",
     "measure": "Measure a painted video: steadiness, likeness, style.",
     "doctor": "Check what works on this computer, and how to mend the rest.",
