@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from videostyle.distill import Teacher, mismatch
+from videostyle.distill import Teacher, mismatch, pruned
 from videostyle.errors import TrainingError, UsageError
 from videostyle.losses import content_distance, relative_error, style_distance, total_variation
 from videostyle.motion import NextFrames, next_frames
@@ -57,7 +57,8 @@ class Trainer:
     """All the state of one training run.
 
     base: a trained bank to extend: its body and its styles stay as they are, only the new styles' vectors are learned.
-    start: a trained bank to begin from instead of at random: its body, and its vectors for styles of the same name.
+    start: a trained bank to begin from instead of at random: its body, and its vectors for styles of the same name; a
+    larger one is pruned.
     teacher: a trained bank with the same styles whose paintings are copied, too.
     data: what the card says of the pictures and photos: sources and licences.
     folder: where checkpoint, log (CSV) and previews (PNG) go; a run in the same folder goes on where it stopped.
@@ -122,8 +123,10 @@ class Trainer:
             self.resume()
 
     def _begin_from(self, bank: StyleBank, rows: Tensor) -> None:
-        if self.base or bank.config != self.config:
-            raise UsageError("only a bank of the same [net] can be started from, and none where another is extended")
+        if self.base:
+            raise UsageError("a bank that is extended keeps its own weights: leave --start out")
+        if bank.config != self.config:
+            bank = pruned(bank, self.config)
         self.net.load_state_dict({k: torch.from_numpy(v) for k, v in bank.body.items()})
         for row, name in enumerate(self.names):
             if name in bank.names:

@@ -100,7 +100,9 @@ class Teller:
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The bank: NAME.safetensors.")
 @click.option("--work", type=click.Path(path_type=Path), help="Checkpoint, log and previews  [default: OUT's, .work]")
 @click.option("--extend", type=click.Path(path_type=Path), help="Add styles to this bank; its body stays as it is.")
-@click.option("--start", type=click.Path(path_type=Path), help="Begin with this bank's weights and go on learning.")
+@click.option(
+    "--start", type=click.Path(path_type=Path), help="Begin with this bank's weights, pruned if it is larger."
+)
 @click.option("--teacher", type=click.Path(path_type=Path), help="Copy this bank's paintings, too: for a smaller net.")
 @click.option("--perceptual", metavar="FILE", help="VGG weights, or vgg16 or vgg19 for torchvision's download.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
