@@ -49,6 +49,12 @@ def test_a_mix_at_another_size(folder: Path) -> None:
     assert load_picture(out).shape == (20, 30, 3)
 
 
+def test_a_style_file_that_is_none_is_passed_over_aloud(folder: Path, capsys: Captured) -> None:
+    (folder / "home/styles/broken.safetensors").write_bytes(b"no tensors")
+    assert run(["image", str(folder / "photo.png"), str(folder / "out.png"), "--style", "rain"]) == 0
+    assert "note: Passed over a style file: " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -60,7 +60,9 @@ class Painting:
             mix = StyleMix(((entries[0].card.name, 1.0),))
         else:
             mix = parse_mix(self.style)
-        return mix, library.bank(mix)
+        bank = library.bank(mix)
+        tell(*(f"note: {note}" for note in library.notes))
+        return mix, bank
 
     def start(self, mix: StyleMix, bank: StyleBank, *, crossfade: float = 0.0) -> tuple[StyleEngine, Stylizer]:
         """The engine, loaded, and a stylizer for one stream on it. Raises EngineError where it cannot run here.
