@@ -38,7 +38,8 @@ def test_a_picture_is_painted(folder: Path, capsys: Captured) -> None:
     assert np.abs(painted.astype(int) - load_picture(folder / "photo.png")).mean() > 5
     told = json.loads(said.out)
     assert (told["frames_in"], told["frames_out"], told["size"], told["output"]) == (1, 1, [60, 40], str(out))
-    assert (told["engine"], told["device"]) == (installed_engines()[0], "cpu")
+    assert told["engine"] in installed_engines()
+    assert told["device"] == "cpu"
     assert said.err.splitlines()[-1].startswith(f"{out}: 60x40 in ")
 
 
