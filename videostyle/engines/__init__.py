@@ -20,7 +20,7 @@ from videostyle.errors import EngineError
 from videostyle.styles import StyleBank
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8")
-DEVICES = ("auto", "cpu", "cuda", "mps")
+DEVICES = ("auto", "cpu", "cuda", "mps", "directml", "coreml")
 
 
 class StyleEngine(Protocol):
@@ -65,6 +65,13 @@ class EngineRow:
 ENGINES: dict[str, EngineRow] = {
     "openvino": EngineRow("videostyle.engines.openvino", "openvino", "pip install openvino", light=True),
     "pytorch": EngineRow("videostyle.engines.pytorch", "torch", "pip install torch", ("cpu", "cuda", "mps")),
+    "onnx": EngineRow(
+        "videostyle.engines.onnx",
+        "onnxruntime",
+        "pip install 'videostyle[onnx]'",
+        ("cpu", "cuda", "directml", "coreml"),
+        light=True,
+    ),
 }
 """By name, the preferred one first: see ``videostyle.engines.choice`` for what "auto" makes of it."""
 
