@@ -23,11 +23,14 @@ SPANS = {"short": 1, "long": 5}
 CUT, LIKE = 0.25, 24.0
 """Where less of a frame than this can be found in the one before, with a luma, 0..255, as close as this, a new scene
 begins: a search finds some way there and back between any two pictures."""
-STILL_LIGHT, STILL_AREA, STILL_SHARE = 8.0, 9, 0.5
+AREA = 9
+STILL_LIGHT, STILL_SHARE = 8.0, 0.5
 """What stands still: luma, 0..255, averaged over 9x9 pixels, stays this close to that of the scene's first frame. Where
 less than half of the frame does, the camera moves and flat walls only seem to stand. (Flow jitters with noise.)"""
 SHORTEST_STILL = 8
 """Frames of a scene from which on a deviation over time says something."""
+CHANGED = 6.0
+"""Change of luma, 0..255, averaged over 9x9 pixels, from which on something else stands there than a frame before."""
 _MOVES, _EDGE = 1.0, 24.0  # pixels a frame; change of luma, 0..255, across a pixel
 
 
@@ -45,7 +48,8 @@ class Link:
 class Step:
     """What the film does in one frame.
 
-    links: to earlier frames; none in the first frame of a scene. appeared: pixels that the frame before did not show.
+    links: to earlier frames; none in the first frame of a scene. appeared: pixels that the frame before did not show,
+    and that are not as what stood there, either: in noise a search fails on walls that have always been there.
     still: pixels that stood still in this scene so far, none where the camera moves. edges: edges that move.
     """
 
@@ -97,22 +101,24 @@ class Motion:
         if self._first and self._start is not None and self._count > max(self._spans.values()):
             links.append(self._link("first", self._count, grey, self._start)[1])
         speed = np.linalg.norm(flow, axis=-1)
-        self._still = self._still & self._stands(grey)
+        assert self._start is not None
+        self._still = self._still & (np.abs(_change(grey, self._start)) < STILL_LIGHT)
         slope = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=0.25), cv2.Sobel(grey, cv2.CV_32F, 0, 1, scale=0.25))
         edges = (speed > _MOVES) & (slope > _EDGE) & short.visible
+        appeared = ~short.visible & (np.abs(_change(grey, self._recent[-1])) > CHANGED)
         self._recent.append(grey)
         self._count += 1
         still = self._still if self._still.mean() >= STILL_SHARE else np.zeros_like(self._still)
-        return Step(tuple(links), ~short.visible, still, np.asarray(edges, bool))
-
-    def _stands(self, grey: NDArray[np.uint8]) -> Mask:
-        assert self._start is not None
-        change = cv2.subtract(grey, self._start, dtype=cv2.CV_32F)
-        return np.asarray(np.abs(cv2.blur(change, (STILL_AREA, STILL_AREA))) < STILL_LIGHT, bool)
+        return Step(tuple(links), np.asarray(appeared, bool), still, np.asarray(edges, bool))
 
     def _link(self, name: str, age: int, now: NDArray[np.uint8], then: NDArray[np.uint8]) -> tuple[Flow, Link]:
         flow = self._flow(now, then)
         return flow, Link(name, age, places(flow), visible(flow, self._flow(then, now)))
+
+
+def _change(now: NDArray[np.uint8], then: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Of luma, averaged over a neighbourhood: noise goes, things stay."""
+    return np.asarray(cv2.blur(cv2.subtract(now, then, dtype=cv2.CV_32F), (AREA, AREA)), np.float32)
 
 
 def known_link(flow: Flow, start: Image, end: Image) -> Link:
