@@ -54,8 +54,12 @@ class Format:
 FORMATS = {
     "torchscript": Format("torchscript", "torch", "pip install torch", (".pt",), ("fp32", "fp16", "bf16")),
     "openvino": Format("openvino", "openvino", "pip install openvino", (".xml", ".bin"), ("fp32", "fp16", "int8")),
+    "onnx": Format("onnx", "onnx", "pip install 'videostyle[onnx]'", (".onnx",), ("fp32", "fp16", "int8")),
     "executorch": Format(
         "executorch", "executorch", "pip install 'videostyle[executorch]'", (".pte",), ("fp32", "int8"), fixed=True
+    ),
+    "litert": Format(
+        "litert", "litert_torch", "pip install 'videostyle[litert]'", (".tflite",), ("fp32", "int8"), fixed=True
     ),
 }
 

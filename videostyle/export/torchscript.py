@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.jit._fuser import optimized_execution
 from torch.nn import functional as F
 
 from videostyle.export.job import BYTES, Job, Painter
@@ -39,7 +40,7 @@ def load(path: Path) -> Painter:
     def paint(images: NDArray[np.uint8], vector: NDArray[np.float32] | None) -> NDArray[np.uint8]:
         styles = () if vector is None else (torch.from_numpy(vector)[None],)
         # Without the compiler that takes seconds to make later runs a little faster: there are one or two.
-        with torch.inference_mode(), torch.jit.optimized_execution(False):
+        with torch.inference_mode(), optimized_execution(False):
             painted: NDArray[np.uint8] = model(torch.from_numpy(images), *styles).numpy()
         return painted
 
