@@ -1,7 +1,8 @@
 """python -m benchmarks.engines: frames per second of every engine and precision that runs here, beside the floor.
 
 The floor of a frame is its multiplications at the rate of a large matrix product in the same precision, measured in the
-same run. Frames are random bytes; each case warms up for 3 frames and the median of the rest counts.
+same run; there is none for int8. Frames are random bytes; each case warms up for 3 frames and the median of the rest
+counts. cpu_ms is the processor time of a frame over all cores, which other programs beside this one change less.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -29,12 +31,12 @@ SIZES = {"360p": (640, 360), "720p": (1280, 720), "1080p": (1920, 1080)}
 WARMUP = 3
 
 
-def median_seconds(step: Callable[[], object], runs: int) -> float:
+def median_seconds(step: Callable[[], object], runs: int, clock: Callable[[], float] = time.perf_counter) -> float:
     times = []
     for _ in range(WARMUP + runs):
-        began = time.perf_counter()
+        began = clock()
         step()
-        times.append(time.perf_counter() - began)
+        times.append(clock() - began)
     return statistics.median(times[WARMUP:])
 
 
@@ -61,6 +63,8 @@ def product_rate(precision: str, device: str, side: int = 2048) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bank", type=Path, help="a bank file")
+    parser.add_argument("--engines", default=",".join(installed_engines()))
     parser.add_argument("--style", default=None, help="whose bank to run; the library's first style if left out")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--runs", type=int, default=10)
@@ -69,10 +73,11 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     library = Library()
-    bank = library.bank(parse_mix(args.style or library.entries()[0].card.name))
+    name = args.style or library.entries()[0].card.name
+    bank = StyleBank.load(args.bank) if args.bank else library.bank(parse_mix(name))
     vector = bank.styles[1:2]
     rows = []
-    for name in installed_engines():
+    for name in args.engines.split(","):
         for precision in [p for p in PRECISIONS if p != "auto"]:
             try:
                 engine = load_engine(bank, engine=name, precision=precision, device=args.device)
@@ -83,7 +88,9 @@ def main() -> None:
             for label in args.sizes.split(","):
                 width, height = SIZES[label]
                 frames = np.random.default_rng(0).integers(0, 255, (args.batch, height, width, 3), np.uint8)
-                seconds = median_seconds(partial(engine, frames, vector), args.runs) / args.batch
+                paint = partial(engine, frames, vector)
+                seconds = median_seconds(paint, args.runs) / args.batch
+                spent = median_seconds(paint, args.runs, time.process_time) / args.batch
                 work = flops(bank, (width, height))
                 row = {
                     "engine": name,
@@ -91,6 +98,7 @@ def main() -> None:
                     "size": label,
                     "ms": 1000 * seconds,
                     "fps": 1 / seconds,
+                    "cpu_ms": 1000 * spent,
                     "gflop": work / 1e9,
                     "floor_ms": 1000 * work / rate if rate else None,
                 }
