@@ -163,7 +163,9 @@ def test_a_run_can_begin_with_the_weights_of_a_bank(data: Path) -> None:
     np.testing.assert_array_equal(rows[0], first.styles[0])
     np.testing.assert_array_equal(rows[1], first.styles[2])
     np.testing.assert_array_equal(rows[2], second.net.neutral(1)[0].numpy())
-    assert second.run().body_hash != first.body_hash
+    bank = second.run()
+    assert bank.body_hash != first.body_hash
+    assert bank.recipe["start"] == first.recipe
     with pytest.raises(UsageError, match="leave --start out"):
         trainer(data, "third", names="c", base=first, start=first)
 

@@ -297,6 +297,8 @@ class Trainer:
             "steps": self.step,
             "photos": len(self.crops.paths),
         }
+        if self.start:
+            recipe["start"] = dict(self.start.recipe)
         if self.shows is not None:
             recipe["teacher"] = self.shows.body_hash
         if self.base:
