@@ -4,7 +4,7 @@ Every style paints every clip frame by frame, and each treatment of these painti
 clip: warping error (short: to the frame before, long: to 5 frames before, first: to the scene's first) beside the
 clip's own, noise of what stands still, style distance, ghosts in what has just appeared and sharpness of moving edges
 against the untreated paintings; "left" is what is left of the untreated paintings' excess over the clip's own short
-error. "average" is the plain frame average of other programs. "ms" is the median time of a treatment, one frame. First
+error. "average" is the plain frame average of other programs. First
 comes how far the flow itself is off, in pixels, on pairs whose flow is known.
 """
 
@@ -19,11 +19,11 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from statistics import fmean, median
-from time import perf_counter
+from statistics import fmean
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.machine import describe
@@ -36,6 +36,7 @@ from videostyle.quality import features, judge, style_grams
 from videostyle.sources import open_source
 from videostyle.steadiness import Cost, Motion, Steadiness, Step, known_link, squared_error
 from videostyle.styles import IDENTITY, StyleBank
+from videostyle.temporal import Smoother
 
 CLIPS = {
     "webcam": "clips/01_webcam_woman_signing.mkv",
@@ -52,8 +53,9 @@ KNOWN = {
     },
 }
 JUDGED_EVERY = 10
+Paint = Callable[[Image], Image]
 Treatment = Callable[[Image, Image], Image]
-"""Photo and painting of the next frame -> what is shown."""
+"""Next photo and its untreated painting -> what is shown."""
 
 
 def average(share: float) -> Treatment:
@@ -68,14 +70,20 @@ def average(share: float) -> Treatment:
     return treat
 
 
-def make_treatment(name: str) -> Treatment:
-    """ "off", "average:SHARE"."""
+def smoothed(strength: float | None, paint: Paint) -> Treatment:
+    """As ``--smooth`` does it; None is "auto"."""
+    smoother = Smoother(strength)
+    return lambda photo, painting: smoother.blend(paint(smoother.hold(photo)))
+
+
+def make_treatment(name: str, paint: Paint) -> Treatment:
+    """ "off", "average:SHARE", or what ``--smooth`` takes."""
     kind, _, value = name.partition(":")
     if kind == "average":
         return average(float(value))
     if kind == "off":
         return lambda photo, painting: painting
-    raise SystemExit(f"no treatment {name!r}: choose off, average:SHARE")
+    return smoothed(None if kind == "auto" else float(kind), paint)
 
 
 @dataclass(slots=True)
@@ -86,14 +94,11 @@ class Film:
     steadiness: Steadiness = field(default_factory=Steadiness)
     cost: Cost = field(default_factory=Cost)
     style: list[float] = field(default_factory=list)
-    times: list[float] = field(default_factory=list)
 
     def add(
         self, step: Step, photo: Image, painting: Image, grams: dict[str, Tensor], net: PerceptualNet | None
     ) -> None:
-        began = perf_counter()
         shown = self.treat(photo, painting)
-        self.times.append(perf_counter() - began)
         self.steadiness.add(step, shown)
         self.cost.add(step, shown, painting)
         if net is not None:
@@ -109,8 +114,11 @@ class Film:
             "style": fmean(self.style),
             "ghosting": self.cost.ghosting,
             "sharpness": self.cost.sharpness,
-            "ms": 1000 * median(self.times),
         }
+
+
+def painter(engine: StyleEngine, vector: NDArray[np.float32]) -> Paint:
+    return lambda photo: engine(photo[None], vector)[0]
 
 
 def frames_of(path: Path, count: int) -> Iterator[Image]:
@@ -123,7 +131,8 @@ def run_clip(
 ) -> dict[str, Any]:
     """One clip through all styles and treatments, frame by frame: memory does not grow with its length."""
     motion, floor = Motion(), Steadiness()
-    films = {style: {name: Film(make_treatment(name)) for name in names} for style in styles}
+    paints = {style: painter(engine, bank.styles[bank.names.index(style)]) for style in styles}
+    films = {style: {name: Film(make_treatment(name, paints[style])) for name in names} for style in styles}
     trusted = []
     for index, photo in enumerate(frames_of(path, count)):
         step = motion(photo)
@@ -131,7 +140,7 @@ def run_clip(
         trusted += [step.trusted] if step.trusted is not None else []
         net = judges.net if index % JUDGED_EVERY == 0 else None
         for style, treated in films.items():
-            painting = engine(photo[None], bank.styles[bank.names.index(style)])[0]
+            painting = paints[style](photo)
             for film in treated.values():
                 film.add(step, photo, painting, judges.grams[style], net)
     rows = {style: {name: film.row(floor) for name, film in treated.items()} for style, treated in films.items()}
@@ -153,7 +162,7 @@ def mean_of(rows: list[dict[str, Any]], all_rows: dict[str, Any], name: str) -> 
     mean = {key: {span: fmean(row[key][span] for row in rows) for span in spans} for key in ("error", "excess")}
     plain: dict[str, Any] = {
         key: fmean(row[key] for row in rows) if rows[0][key] is not None else None
-        for key in ("noise", "style", "ghosting", "sharpness", "ms")
+        for key in ("noise", "style", "ghosting", "sharpness")
     }
     return mean | plain
 
@@ -166,7 +175,7 @@ class Judges:
     grams: dict[str, Any]
 
 
-def flow_error(shared: Path, paint: Callable[[Image], Image]) -> dict[str, Any]:
+def flow_error(shared: Path, paint: Paint) -> dict[str, Any]:
     """How far the flow is off where it is known, and the error of ``paint``'s paintings by known flow and by that."""
     found: dict[str, Any] = {}
     for name, (first, second, truth) in KNOWN.items():
@@ -194,7 +203,7 @@ def tell(clip: dict[str, Any], names: list[str]) -> None:
         f"\n{clip['clip']}: {clip['frames']} frames, {size}, motion followed in {clip['trusted']:.0%}", file=sys.stderr
     )
     spans = list(floor["error"])
-    heads = [*(f"{span:>7}" for span in spans), "   left", "  noise", "  style", "  ghost", "  sharp", "     ms"]
+    heads = [*(f"{span:>7}" for span in spans), "   left", "  noise", "  style", "  ghost", "  sharp"]
     print(f"{'':34}{''.join(heads)}", file=sys.stderr)
     own = "".join(f"{floor['error'][span]:7.4f}" for span in spans)
     print(f"{'input':34}{own}       -{'      -' if noise is None else f'{noise:7.4f}'}", file=sys.stderr)
@@ -205,7 +214,7 @@ def tell(clip: dict[str, Any], names: list[str]) -> None:
             values = [row["style"], row["ghosting"], row["sharpness"]]
             cells = [f"{row['error'][span]:7.4f}" for span in spans] + [f"{left:7.1%}"]
             cells += ["      -" if row["noise"] is None else f"{row['noise']:7.4f}"]
-            cells += ["      -" if value is None else f"{value:7.3f}" for value in values] + [f"{row['ms']:7.1f}"]
+            cells += ["      -" if value is None else f"{value:7.3f}" for value in values]
             print(f"{style:20}{name:14}{''.join(cells)}", file=sys.stderr, flush=True)
 
 
@@ -217,7 +226,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--clips", default=",".join(CLIPS), help=f"of {', '.join(CLIPS)}")
     parser.add_argument("--styles", help="names, separated by commas; all of the bank if left out")
     parser.add_argument("--frames", type=int, default=40, help="of each clip")
-    parser.add_argument("--treatments", default="off,average:0.5")
+    parser.add_argument("--treatments", default="off,auto,average:0.5", help="off, auto, 0..1 or average:SHARE")
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--json", action="store_true")
@@ -232,8 +241,7 @@ def main() -> None:
     net = load_perceptual(args.perceptual or args.shared / "weights/vgg16-features.safetensors")
     grams = {style: style_grams(load_picture(args.shared / f"styles/{style}.jpg"), net) for style in styles}
     engine = load_engine(bank, engine=args.engine, precision=args.precision)
-    vector = bank.styles[bank.names.index(styles[0])]
-    flow = flow_error(args.shared, lambda photo: engine(photo[None], vector)[0])
+    flow = flow_error(args.shared, painter(engine, bank.styles[bank.names.index(styles[0])]))
     for name, row in flow.items():
         print(f"{name:16}" + "  ".join(f"{key} {value:.3f}" for key, value in row.items()), file=sys.stderr, flush=True)
     clips = {}

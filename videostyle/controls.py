@@ -45,6 +45,7 @@ class Controls:
             Action.WEAKER: lambda: self._strengthen(-STRENGTH_STEP),
             Action.BLEND: self._blend,
             Action.KEEP_COLOR: self._keep_color,
+            Action.SMOOTH: self._smooth,
             Action.SPLIT: self._split,
             Action.SHEET: self._sheet,
             Action.HELP: self._help,
@@ -115,6 +116,10 @@ class Controls:
     def _keep_color(self) -> None:
         self._stylizer.keep_color = not self._stylizer.keep_color
         self._view.say("colours of the photo" if self._stylizer.keep_color else "colours of the style")
+
+    def _smooth(self) -> None:
+        self._stylizer.smooth = "auto" if self._stylizer.smooth == "off" else "off"
+        self._view.say(f"smoothing {self._stylizer.smooth}")
 
     def _split(self) -> None:
         self._view.split = not self._view.split

@@ -19,6 +19,7 @@ class Action(Enum):
     WEAKER = "weaker"
     BLEND = "blend"
     KEEP_COLOR = "keep colour"
+    SMOOTH = "smooth"
     SPLIT = "split"
     MIRROR = "mirror"
     SHEET = "sheet"
@@ -50,6 +51,7 @@ KEYS = (
     Key(Action.WEAKER, ("-", "down"), "-, down", "more of the photo"),
     Key(Action.BLEND, ("b",), "b", "blend with the next style, and back"),
     Key(Action.KEEP_COLOR, ("c",), "c", "keep the colours of the photo"),
+    Key(Action.SMOOTH, ("s",), "s", "hold the painting still, and let it flicker"),
     Key(Action.SHEET, ("g",), "g", "all styles side by side: click one"),
     Key(Action.SPLIT, ("x",), "x", "before and after, side by side"),
     Key(Action.MIRROR, ("m",), "m", "mirror the picture"),

@@ -178,11 +178,12 @@ class LiveSession:
         strength = "" if self._stylizer.strength == 1 else f"  {self._stylizer.strength:.0%}"
         width, height = self.painter.output_size
         net = self.painter.net_size
+        smooth = "" if self._stylizer.smooth == "off" else f"   smoothing {self._stylizer.smooth}"
         smaller = "" if net == (width, height) else f"  (net at {net[0]}x{net[1]})"
         return (
             " + ".join(self._stylizer.mix.names) + strength,
             f"{fps:.1f} fps   {latency * 1000:.0f} ms   {step.dropped} dropped",
-            f"{width}x{height}{smaller}",
+            f"{width}x{height}{smaller}{smooth}",
         )
 
     def _say(self, line: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from videostyle.errors import UsageError
 from videostyle.frame import Frame, Image, StreamInfo
 from videostyle.scaling import scale
 from videostyle.styles import StyleBank, StyleMix
+
+if TYPE_CHECKING:
+    from videostyle.temporal import Smoother
 
 LEAST_SIDE = 2
 ROWS = 32
@@ -43,10 +47,11 @@ class Stylizer:
     keep_color: take the painting's light and shade, and the photo's colours.
     max_side: no side of the output is longer; frames shrink before they are painted and are never enlarged.
     crossfade: seconds of the stream's time in which one style or strength turns into the next.
+    smooth: "off", "auto" or 0 to 1: how firmly paintings are held to those before them.
 
     ``net_scale``, 0 < x <= 1, is the share of the picture's sides that the net works on; its paintings are enlarged
-    again. ``net_scale`` and ``keep_color`` may be set, ``set_style`` and ``set_strength`` called between frames, from
-    one other thread too.
+    again. ``net_scale``, ``keep_color`` and ``smooth`` may be set, ``set_style`` and ``set_strength`` called between
+    frames, from one other thread too.
     Raises UsageError for a strength or max_side out of range, StyleError for styles that the bank lacks.
     """
 
@@ -60,6 +65,7 @@ class Stylizer:
         keep_color: bool = False,
         max_side: int | None = None,
         crossfade: float = 0.0,
+        smooth: str | float = "off",
     ) -> None:
         if max_side is not None and max_side < LEAST_SIDE:
             raise UsageError(f"--max-side {max_side} is too small: choose {LEAST_SIDE} or more")
@@ -72,6 +78,9 @@ class Stylizer:
         self._crossfade = crossfade
         self._shown = self._from = self._to = self._look
         self._since = self._now = -crossfade
+        self._painted: tuple[_Look, bool] | None = None
+        self._smoother: Smoother | None = None
+        self.smooth = smooth
 
     @property
     def mix(self) -> StyleMix:
@@ -80,6 +89,20 @@ class Stylizer:
     @property
     def strength(self) -> float:
         return self._look.strength
+
+    @property
+    def smooth(self) -> str | float:
+        return self._smooth
+
+    @smooth.setter
+    def smooth(self, value: str | float) -> None:
+        self._smooth = value
+        if value == "off":
+            self._smoother = None
+            return
+        from videostyle.temporal import Smoother  # brings OpenCV, which painting alone does without
+
+        self._smoother = Smoother(None if isinstance(value, str) else value)
 
     def set_style(self, mix: StyleMix) -> None:
         """Paint with another mix from the next frame on. On an error the old one stays."""
@@ -101,12 +124,19 @@ class Stylizer:
         photo = resize(frame.image, fit(width, height, self._max_side))
         if look.fade == 0:
             return replace(frame, image=photo)
+        smoother, keep_color = self._smoother, self.keep_color
+        if smoother is not None:
+            photo = smoother.hold(photo)
+            # A picture of another look is nothing to hold to: within a crossfade every frame is of its own.
+            if self._painted != (look, keep_color):
+                smoother.forget()
+            self._painted = look, keep_color
         painting = self._paint(photo, look.vector)
-        if self.keep_color:
+        if keep_color:
             painting = keep_colors(photo, painting)
         if look.fade < 1:
             painting = np.array(Pictures.blend(Pictures.fromarray(photo), Pictures.fromarray(painting), look.fade))
-        return replace(frame, image=painting)
+        return replace(frame, image=painting if smoother is None else smoother.blend(painting))
 
     def preview(self, photo: Image, mix: StyleMix) -> Image:
         """Any photo in any mix, at the present strength; the stream goes on as if it had not been. Raises EngineError.

@@ -28,6 +28,18 @@ window beside the net slow it down tenfold on two cores; not at all, and it is s
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+def _check_smooth(context: click.Context, option: click.Parameter, value: str) -> str | float:
+    if value in ("off", "auto"):
+        return value
+    try:
+        strength = float(value)
+    except ValueError:
+        strength = -1.0
+    if not 0 <= strength <= 1:
+        raise click.BadParameter(f"{value!r} is neither off nor auto nor a number from 0 to 1")
+    return strength
+
+
 def _check_device(context: click.Context, option: click.Parameter, value: str) -> str:
     kind, colon, number = value.partition(":")
     if kind not in DEVICES or (colon and not (kind == "cuda" and number.isdecimal())):
@@ -46,6 +58,7 @@ class Painting:
     engine: str
     precision: str
     device: str
+    smooth: str | float = "auto"
 
     def choose(self, library: Library | None = None) -> tuple[StyleMix, StyleBank]:
         """The styles and the bank that has them; the library's first style where none was named.
@@ -88,6 +101,7 @@ class Painting:
             keep_color=self.keep_color,
             max_side=self.max_side,
             crossfade=crossfade,
+            smooth=self.smooth,
         )
 
 
@@ -99,6 +113,14 @@ _PAINTING = (
     click.option("--keep-color", is_flag=True, help="Take the brush strokes of the style, not its colours."),
     click.option(
         "--max-side", type=click.IntRange(min=16), metavar="N", help="Scale down so that no side is above N pixels."
+    ),
+    click.option(
+        "--smooth",
+        callback=_check_smooth,
+        metavar="off|auto|0..1",
+        default="auto",
+        show_default=True,
+        help="Hold the painting still where the film is.",
     ),
     click.option(
         "--engine", type=click.Choice(["auto", *ENGINES]), default="auto", show_default=True, help="What runs the net."
@@ -122,7 +144,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON obj
 
 
 def painting_options(command: Command) -> Command:
-    """--style, --strength, --keep-color, --max-side, --engine, --precision, --device, as one argument ``painting``."""
+    """The options of ``_PAINTING``, as one argument ``painting``."""
 
     @functools.wraps(command)
     def gather(**options: Any) -> Any:

@@ -1,0 +1,156 @@
+"""Smoothing: what is held, what follows motion, and what must not hang on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.banks import tiny_bank, tiny_transformer_bank
+from tests.test_flow import texture
+from tests.test_stylizer import Inverting, at
+from videostyle.frame import Image
+from videostyle.styles import parse_mix
+from videostyle.stylizer import Stylizer
+from videostyle.temporal import Smoother
+
+WIDE = np.repeat(np.asarray(np.kron(texture(60, 200), np.ones((4, 4))), np.uint8)[..., None], 3, 2)
+
+
+def window(shift: int = 0) -> Image:
+    """320x240 of a texture, ``shift`` pixels further to the right."""
+    return np.ascontiguousarray(WIDE[:, shift : shift + 320])
+
+
+def flickering(picture: Image, index: int) -> Image:
+    return np.asarray(picture // 2 + 30 * (index % 2), np.uint8)
+
+
+def noisy(picture: Image, index: int) -> Image:
+    noise = np.random.default_rng(index).integers(-3, 4, picture.shape)
+    return np.clip(picture.astype(int) + noise, 0, 255).astype(np.uint8)
+
+
+def apart(a: Image, b: Image) -> float:
+    return float(np.abs(a.astype(int) - b).mean())
+
+
+def test_noise_is_held_and_what_changes_is_not() -> None:
+    smoother, photo = Smoother(), window()
+    first = smoother.hold(noisy(photo, 0)).copy()
+    assert np.array_equal(smoother.hold(noisy(photo, 1)), first)
+    moved = noisy(photo, 2)
+    moved[100:140, 200:240] = 255 - moved[100:140, 200:240]
+    held = smoother.hold(moved)
+    assert np.array_equal(held[100:140, 200:240], moved[100:140, 200:240])
+    assert np.array_equal(held[:60], first[:60])
+
+
+def test_light_that_changes_slowly_is_followed() -> None:
+    smoother, photo = Smoother(), window() // 2
+    for index in range(60):
+        lit = photo + np.uint8(index)
+        held = smoother.hold(lit)
+        smoother.blend(held)
+    assert np.abs(held.astype(int) - lit).max() <= 9
+
+
+@pytest.mark.parametrize("shift", [0, 6])
+def test_flicker_calms_along_the_motion(shift: int) -> None:
+    smoother, before = Smoother(0.9), window()
+    steps: list[float] = []
+    for index in range(10):
+        photo = window(shift * index)
+        smoother.hold(photo)
+        shown = smoother.blend(flickering(photo, index))
+        # Where the windows overlap they show the same, so all that differs is flicker.
+        overlap = 320 - shift
+        steps.append(apart(shown[:, :overlap], before[:, shift:]))
+        before = shown
+    assert max(steps[5:]) < 10  # untreated: 30
+
+
+def test_nothing_hangs_on_behind_a_moving_square() -> None:
+    smoother, ground = Smoother(1.0), np.full((240, 320, 3), 90, np.uint8)
+    for index in range(8):
+        photo = ground.copy()
+        photo[90:150, 20 + 30 * index : 80 + 30 * index] = 220
+        smoother.hold(photo)
+        shown = smoother.blend(255 - photo)
+    assert np.abs(shown[95:145, 20 : 30 * 7 - 40].astype(int) - 165).max() <= 3
+
+
+def test_a_cut_starts_anew() -> None:
+    smoother = Smoother(1.0)
+    for photo in (window(), window(), 255 - WIDE[:, ::-1][:, :320]):
+        smoother.hold(np.ascontiguousarray(photo))
+        shown = smoother.blend(np.ascontiguousarray(photo))
+    assert np.array_equal(shown, 255 - WIDE[:, ::-1][:, :320])
+
+
+def test_a_new_size_starts_anew() -> None:
+    smoother = Smoother(1.0)
+    for side in (320, 200):
+        photo = np.ascontiguousarray(window()[:, :side])
+        assert np.array_equal(smoother.hold(photo), photo)
+        assert np.array_equal(smoother.blend(255 - photo), 255 - photo)
+
+
+def test_auto_holds_what_flickers_and_leaves_alone_what_does_not() -> None:
+    shares = []
+    for share in (0, 30):
+        smoother, photo = Smoother(), window()
+        shown = []
+        for index in range(20):
+            smoother.hold(photo)
+            shown.append(smoother.blend(np.asarray(photo // 2 + share * (index % 2), np.uint8)))
+        shares.append(apart(shown[-1], shown[-2]) / max(1, share))
+    assert shares[0] == 0
+    assert shares[1] < 0.5
+
+
+def stylizer(smooth: str | float) -> Stylizer:
+    return Stylizer(Inverting(), tiny_bank(), parse_mix("rain"), smooth=smooth)
+
+
+def test_a_stream_is_smoothed_and_off_is_off() -> None:
+    photo = window()
+    smooth, plain = stylizer(1.0), stylizer("off")
+    for index in range(4):
+        calm = smooth(at(index / 25, noisy(photo, index))).image
+        assert np.array_equal(plain(at(index / 25, noisy(photo, index))).image, 255 - noisy(photo, index))
+    assert np.array_equal(calm, 255 - noisy(photo, 0))
+    smooth.smooth = "off"
+    assert np.array_equal(smooth(at(1, noisy(photo, 9))).image, 255 - noisy(photo, 9))
+
+
+def test_another_look_owes_the_last_one_nothing() -> None:
+    photo = window()
+    style = stylizer(1.0)
+    for index in range(3):
+        style(at(index / 25, photo))
+    style.keep_color = True
+    assert np.array_equal(style(at(0.2, photo)).image, stylizer("off")(at(0, photo)).image)
+
+
+def test_a_crossfade_is_not_held_back() -> None:
+    """A fade of pictures shows each step in the frame itself."""
+    photo = window()
+    bank = tiny_transformer_bank()
+    style = Stylizer(Inverting(), bank, parse_mix("mosaic"), crossfade=1.0, smooth=1.0)
+    for index in range(3):
+        style(at(index / 25, photo))
+    style.set_strength(0)
+    assert np.abs(style(at(0.08 + 0.5, photo)).image.astype(int) - 127).max() <= 2
+    assert np.array_equal(style(at(3.0, photo)).image, photo)
+    style.set_strength(1)
+    style(at(4.5, photo))
+    assert np.array_equal(style(at(6.0, photo)).image, 255 - photo)
+
+
+def test_painting_without_smoothing_brings_no_opencv_flow() -> None:
+    program = "import sys, videostyle.stylizer; print('videostyle.temporal' in sys.modules, 'cv2' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert said == "False False\n"

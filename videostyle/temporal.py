@@ -1,0 +1,155 @@
+"""Smoothing over time: what holds a painted stream still where the film itself does not change.
+
+Nets amplify noise: a wall that stands still is painted anew each frame. Two things are done about it. The net is
+shown the photo as it was wherever that has not changed by more than noise (``hold``): strokes then stay what they are,
+sharp. And each painting is blended with the one before, moved as the film moved, as far as the film itself is found
+there (after Ruder et al. 2016, with dense inverse search, Kroeger et al. 2016). Where it is not found, nothing of the
+past is kept: a plain average of frames would leave ghosts.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import cv2 as opencv
+import numpy as np
+from numpy.typing import NDArray
+
+from videostyle.flow import Flow, places
+from videostyle.frame import Image
+
+cv2: Any = opencv  # its type stubs lack half of what is used here
+
+_FLOW_SIDE, _CHECK_SIDE = 160, 320
+"""Longer sides in pixels at which motion is looked for, and what was found is checked."""
+_NOISE, _FADE = 8.0, 8.0
+"""Change, 0..255 in the channel that changed most, that may be noise, and over how much more trust fades to nothing."""
+_MOST = 0.9
+"""Share of the past in a frame at full strength where all is trusted."""
+_AUTO_MOST, _AUTO_PACE = 0.5, 0.2
+"""Share of the past that "auto" goes up to (more of it dulls strokes), and how much of the way it goes in a frame."""
+_CUT = 0.2
+"""Less trust than this, on average, is another scene."""
+_NEAR = np.ones((5, 5), np.uint8)
+
+
+class Smoother:
+    """Smooths the paintings of one stream, in order; all that it remembers is this stream's.
+
+    strength: 0 to 1, or None to follow how much more the paintings flicker than the photos they are made from.
+
+    For each frame ``hold`` comes before painting and ``blend`` after it. A new size starts anew by itself. Pictures
+    live in host memory; an engine on a card needs a smoother of its own with these two methods to keep them there.
+    """
+
+    def __init__(self, strength: float | None = None) -> None:
+        self._strength = strength
+        self._auto = 0.0
+        self._search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._search.setFinestScale(0)
+        self._held: Image | None = None
+        self._seen: Image | None = None
+        self._shown: Image | None = None
+
+    def hold(self, photo: Image) -> Image:
+        """What the net should paint: uint8 RGB (H, W, 3), ``photo`` as it was wherever only noise changed.
+
+        Valid until the next call.
+        """
+        if self._held is None or self._held.shape != photo.shape:
+            self._held, self._seen, self._shown = photo.copy(), None, None
+            return self._held
+        change = _small(cv2.absdiff(photo, self._held), _CHECK_SIDE)
+        changed = (_most(cv2.blur(change, _NEAR.shape)) > _NOISE).astype(np.uint8)
+        # Dilated, so that what moves is renewed with its surroundings.
+        mask = cv2.resize(cv2.dilate(changed, _NEAR), photo.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+        cv2.copyTo(photo, mask, self._held)
+        return self._held
+
+    def blend(self, painting: Image) -> Image:
+        """The painting of what ``hold`` gave last, uint8 RGB (H, W, 3), steadied by those before it."""
+        assert self._held is not None
+        seen, before, shown = _small(self._held, _CHECK_SIDE), self._seen, self._shown
+        self._seen, self._shown = seen, painting
+        if before is None or shown is None or shown.shape != painting.shape:
+            return painting
+        flow = self._motion(seen, before)
+        trust = _trust(seen, before, flow)
+        if trust.mean() < _CUT:
+            return painting
+        past = _moved(shown, flow)
+        weight = trust * (self._follow(painting, past, trust) if self._strength is None else _MOST * self._strength)
+        self._shown = _mixed(painting, past, weight)
+        return self._shown
+
+    def forget(self) -> None:
+        """The next painting owes nothing to those before: another style, strength or way of colouring."""
+        self._shown = None
+
+    def _motion(self, now: Image, then: Image) -> Flow:
+        """Flow in pixels of ``now``, from it to ``then``, both at the size for checking."""
+        small, old = (_small(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), _FLOW_SIDE) for picture in (now, then))
+        return _grown(self._search.calc(small, old, None), now.shape[1::-1])
+
+    def _follow(self, painting: Image, past: Image, trust: NDArray[np.float32]) -> float:
+        """The share of the past that suits how far paintings part from it where the film does not: none where they
+        part no further than the film's own noise lets them."""
+        size = trust.shape[::-1]
+        small = (cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST) for picture in (painting, past))
+        parts = cv2.absdiff(*small)
+        parts = cv2.cvtColor(parts, cv2.COLOR_RGB2GRAY)
+        flicker = float((parts * trust).sum() / max(1.0, float(trust.sum())))
+        wanted = _AUTO_MOST * min(1.0, max(0.0, flicker / 2 - 1))
+        self._auto += _AUTO_PACE * (wanted - self._auto) if self._auto else wanted
+        return self._auto
+
+
+def _small(picture: Image, side: int) -> Image:
+    height, width = picture.shape[:2]
+    scale = side / max(height, width)
+    size = max(16, round(width * scale)), max(16, round(height * scale))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _most(picture: Image) -> NDArray[np.uint8]:
+    """Of three channels the largest: numpy takes ten times as long."""
+    red, green, blue = cv2.split(picture)
+    return np.asarray(cv2.max(cv2.max(red, green), blue), np.uint8)
+
+
+def _grown(flow: Flow, size: tuple[int, int]) -> Flow:
+    """Flow at another (width, height), in pixels of that."""
+    height, width = flow.shape[:2]
+    factors = size[0] / width, size[1] / height
+    return np.asarray(cv2.resize(cv2.multiply(flow, (*factors, 0, 0)), size), np.float32)
+
+
+def _trust(now: Image, then: Image, flow: Flow) -> NDArray[np.float32]:
+    """float32 (h, w), 0 to 1: how surely the film of a frame before is found where the flow points."""
+    at = cv2.add(flow, _whole(now.shape[1::-1]))
+    found = cv2.remap(then, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(0, 255, 0))
+    change = _most(cv2.blur(cv2.absdiff(now, found), (3, 3))).astype(np.float32)
+    trust = np.clip((_NOISE + _FADE - change) / _FADE, 0, 1)
+    # The edge of what is not found belongs to it.
+    return np.asarray(cv2.blur(cv2.erode(trust, _NEAR[:3, :3]), (3, 3)), np.float32)
+
+
+def _moved(picture: Image, flow: Flow) -> Image:
+    size = picture.shape[1::-1]
+    at = cv2.add(_grown(flow, size), _whole(size))
+    maps = cv2.convertMaps(at, None, cv2.CV_16SC2)  # fixed-point lookups take two thirds of the time
+    return np.asarray(cv2.remap(picture, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+@lru_cache(maxsize=4)
+def _whole(size: tuple[int, int]) -> NDArray[np.float32]:
+    """The places of all pixels of a picture of that (width, height)."""
+    return places(np.zeros((size[1], size[0], 2), np.float32))
+
+
+def _mixed(now: Image, past: Image, weight: NDArray[np.float32]) -> Image:
+    share = cv2.merge([np.asarray(255 * weight + 0.5, np.uint8)] * 3)
+    share = cv2.resize(share, now.shape[1::-1])
+    kept = cv2.multiply(past, share, scale=1 / 255)
+    return np.asarray(cv2.add(kept, cv2.multiply(now, cv2.bitwise_not(share), scale=1 / 255)), np.uint8)
