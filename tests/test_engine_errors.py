@@ -146,3 +146,10 @@ def test_other_failures_are_not_dressed_up() -> None:
     engine = PyTorchEngine(Greedy(RuntimeError("a bug")), 4, "fp32", torch.device("cpu"))
     with pytest.raises(RuntimeError, match="a bug"):
         engine(pictures(1, 6, 9), np.zeros(4, np.float32))
+
+
+def test_the_makers_of_engines_are_told_nothing() -> None:
+    """OpenVINO and NNCF report every import, from a thread of their own, unless they are kept from it."""
+    code = "import videostyle.engines, openvino, nncf, threading; print(threading.active_count())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == "1"

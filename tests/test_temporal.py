@@ -154,3 +154,17 @@ def test_painting_without_smoothing_brings_no_opencv_flow() -> None:
     program = "import sys, videostyle.stylizer; print('videostyle.temporal' in sys.modules, 'cv2' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert said == "False False\n"
+
+
+def test_auto_leaves_strokes_alone_where_the_film_moves() -> None:
+    def blended(shift: int, strength: float | None) -> float:
+        smoother = Smoother(strength)
+        for index in range(4):
+            smoother.hold(window(shift * index))
+            painting = flickering(window(shift * index), index)
+            shown = smoother.blend(painting)
+        return apart(shown[40:-40, 40:-40], painting[40:-40, 40:-40])
+
+    assert blended(0, None) > 3
+    assert blended(4, 1.0) > 3
+    assert blended(4, None) < 0.5

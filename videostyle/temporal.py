@@ -29,6 +29,9 @@ _MOST = 0.9
 """Share of the past in a frame at full strength where all is trusted."""
 _AUTO_MOST, _AUTO_PACE = 0.5, 0.2
 """Share of the past that "auto" goes up to (more of it dulls strokes), and how much of the way it goes in a frame."""
+_AUTO_STILL = 1.5
+"""Motion in pixels of ``_CHECK_SIDE`` from which on "auto" leaves paintings as they are: strokes that move are painted
+anew each frame, and blending two of them dulls both."""
 _CUT = 0.2
 """Less trust than this, on average, is another scene."""
 _NEAR = np.ones((5, 5), np.uint8)
@@ -79,7 +82,11 @@ class Smoother:
         if trust.mean() < _CUT:
             return painting
         past = _moved(shown, flow)
-        weight = trust * (self._follow(painting, past, trust) if self._strength is None else _MOST * self._strength)
+        if self._strength is None:
+            trust *= _still(flow)
+            weight = trust * self._follow(painting, past, trust)
+        else:
+            weight = trust * (_MOST * self._strength)
         self._shown = _mixed(painting, past, weight)
         return self._shown
 
@@ -133,6 +140,12 @@ def _trust(now: Image, then: Image, flow: Flow) -> NDArray[np.float32]:
     trust = np.clip((_NOISE + _FADE - change) / _FADE, 0, 1)
     # The edge of what is not found belongs to it.
     return np.asarray(cv2.blur(cv2.erode(trust, _NEAR[:3, :3]), (3, 3)), np.float32)
+
+
+def _still(flow: Flow) -> NDArray[np.float32]:
+    """float32 (h, w): 1 where nothing moves, 0 from ``_AUTO_STILL`` pixels on."""
+    length = cv2.magnitude(*cv2.split(flow))
+    return np.asarray(np.clip(1 - length / _AUTO_STILL, 0, 1), np.float32)
 
 
 def _moved(picture: Image, flow: Flow) -> Image:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,6 +19,9 @@ from numpy.typing import NDArray
 
 from videostyle.errors import EngineError
 from videostyle.styles import StyleBank
+
+# OpenVINO and NNCF tell their makers of every import, from a thread that stays: without this package they do not.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8")
 DEVICES = ("auto", "cpu", "cuda", "mps", "directml", "coreml")
