@@ -3,8 +3,7 @@
 Every format and precision whose package is installed here, each file run by its own runtime. Photos that no net was
 trained on, cut to 640x360, are painted in every style of the bank: mean SSIM and largest and mean difference in codes
 of 0..255 to eager PyTorch in fp32, and style distance (``videostyle.quality.judge``), also as a share of PyTorch's.
-"of_fp32" is
-the size as a share of the format's own fp32 file. Nothing is timed.
+"of_fp32" is the size as a share of the format's own fp32 file. Nothing is timed.
 """
 
 from __future__ import annotations

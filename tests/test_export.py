@@ -79,9 +79,10 @@ def test_styles_are_an_input_and_lie_beside(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_style_can_be_baked_in(tmp_path: Path, name: str) -> None:
+def test_a_style_can_be_baked_in(tmp_path: Path, name: str, capfd: pytest.CaptureFixture[str]) -> None:
     bank = BANKS["stylenet"]
     report = exported(bank, tmp_path, name, "fp32", "sun:0.8,rain:0.2")
+    assert capfd.readouterr().out == ""  # where --json goes
     assert report.style == "sun:0.8,rain:0.2"
     assert (report.styles, set(report.tensors)) == ((), {"images", "painted"})
     assert json.loads(Path(f"{report.output}.json").read_text())["styles"] == {}

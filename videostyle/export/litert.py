@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +18,13 @@ THREADS = 2
 
 def write(job: Job, path: Path) -> None:
     """int8: weights are rounded a channel at a time, activations at run time, so that no photos are needed."""
-    import litert_torch
-
     model = mobile_graph(job.bank, job.vector, job.fixed_size)
     # By name, so that the file's inputs have theirs.
     inputs = dict(zip(("images", "styles"), model.example, strict=False))
-    converted = litert_torch.convert(model, sample_kwargs=inputs)
-    converted.export(str(path))
+    with redirect_stdout(sys.stderr):  # the converter tells its progress, and stdout is for reports
+        import litert_torch
+
+        litert_torch.convert(model, sample_kwargs=inputs).export(str(path))
     if job.precision == "int8":
         from ai_edge_quantizer import quantizer, recipe
 
