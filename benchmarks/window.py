@@ -57,7 +57,7 @@ def film(shown: Screen, folder: Path, options: list[str]) -> list[Path]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("models/gallery"))
-    parser.add_argument("--width", type=int, default=560, help="of the film")
+    parser.add_argument("--width", type=int, default=480, help="of the film")
     args, options = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as temporary, screen() as shown:
         paths = film(shown, Path(temporary), options)
@@ -74,7 +74,7 @@ def main() -> None:
         append_images=pictures[1:],
         duration=round(1000 / RATE),
         loop=0,
-        quality=55,
+        quality=50,
         method=6,
     )
     print(*(f"{path}: {path.stat().st_size / 1e6:.1f} MB" for path in sorted(args.out.iterdir())), sep="\n")
