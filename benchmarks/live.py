@@ -4,7 +4,8 @@ A test picture comes at 30 frames a second, is painted and handed to a sink that
 from the moment a frame leaves its source until the sink has it. The session is stopped in full run. What is checked:
 
 - p95 <= the net's own p95 + one frame interval + 10 ms
-- the last 10 s run no slower than the first 10 (within 5 %)
+- the last 10 s lag no further behind than the first 10 (within 5 %), but for what the net itself became slower: on
+  machines that share their processors it drifts
 - the whole pipeline's rate is at least 95 % of what its slowest stage reaches alone
 - memory in the second half grows by less than 10 MB
 - ``stop`` ends the run within half a second
@@ -140,6 +141,7 @@ def measure(
     begin, end = written[0][0], written[-1][0]
     first = [ms for now, ms in written if now < begin + SPAN]
     last = [ms for now, ms in written if now > end - SPAN]
+    drift = float(np.median(net[-len(last) :]) - np.median(net[: len(first)]))
     fps = (len(written) - 1) / (end - begin)
     alone = min(float(RATE), 1000 / float(net.mean()))
     bound = float(np.percentile(net, 95)) + 1000 / RATE + MARGIN_MS
@@ -154,12 +156,13 @@ def measure(
             "p95": _percentile(latency, 95),
             "max": _percentile(latency, 100),
         },
+        "net_drift_ms": round(drift, 1),
         "first_and_last_p50_ms": [_percentile(np.array(first), 50), _percentile(np.array(last), 50)],
         "rss_mb": {"start": start, "middle": middle, "end": end_mb},
         "stop_ms": round(stopping, 1),
         "checks": {
             f"p95 latency <= {bound:.1f} ms": bool(np.percentile(latency, 95) <= bound),
-            "last 10 s as quick as the first": bool(np.median(last) <= 1.05 * np.median(first) + 1),
+            "last 10 s as quick as the first": bool(np.median(last) <= 1.05 * np.median(first) + max(0.0, drift) + 1),
             f"rate >= 95 % of {alone:.2f} fps": bool(fps >= 0.95 * alone),
             "memory grows by less than 10 MB": not memory or memory[-1] - memory[len(memory) // 2] < 10,
             "stopped within half a second": stopping <= 500,
