@@ -52,8 +52,11 @@ def exported(bank: StyleBank, folder: Path, name: str, precision: str, mix: str 
 
 
 @pytest.mark.parametrize(("name", "precision"), CASES, ids=map("-".join, CASES))
-def test_its_own_runtime_paints_as_pytorch(bank: StyleBank, tmp_path: Path, name: str, precision: str) -> None:
+def test_its_own_runtime_paints_as_pytorch(
+    bank: StyleBank, tmp_path: Path, capfd: Captured, name: str, precision: str
+) -> None:
     report = exported(bank, tmp_path, name, precision)
+    assert capfd.readouterr().out == ""  # where --json goes
     most, mean = TOLERANCE[precision]
     assert [found.size for found in report.differences] == [SIZE] if FORMATS[name].fixed else [*SIZES]
     assert all(found.max <= most and found.mean <= mean for found in report.differences)
@@ -79,10 +82,9 @@ def test_styles_are_an_input_and_lie_beside(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_style_can_be_baked_in(tmp_path: Path, name: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_style_can_be_baked_in(tmp_path: Path, name: str) -> None:
     bank = BANKS["stylenet"]
     report = exported(bank, tmp_path, name, "fp32", "sun:0.8,rain:0.2")
-    assert capfd.readouterr().out == ""  # where --json goes
     assert report.style == "sun:0.8,rain:0.2"
     assert (report.styles, set(report.tensors)) == ((), {"images", "painted"})
     assert json.loads(Path(f"{report.output}.json").read_text())["styles"] == {}

@@ -21,15 +21,15 @@ def write(job: Job, path: Path) -> None:
     model = mobile_graph(job.bank, job.vector, job.fixed_size)
     # By name, so that the file's inputs have theirs.
     inputs = dict(zip(("images", "styles"), model.example, strict=False))
-    with redirect_stdout(sys.stderr):  # the converter tells its progress, and stdout is for reports
+    with redirect_stdout(sys.stderr):  # both tell their progress, and stdout is for reports
         import litert_torch
 
         litert_torch.convert(model, sample_kwargs=inputs).export(str(path))
-    if job.precision == "int8":
-        from ai_edge_quantizer import quantizer, recipe
+        if job.precision == "int8":
+            from ai_edge_quantizer import quantizer, recipe
 
-        rounded = quantizer.Quantizer(str(path), recipe.dynamic_wi8_afp32()).quantize()
-        path.write_bytes(rounded.quantized_model)
+            rounded = quantizer.Quantizer(str(path), recipe.dynamic_wi8_afp32()).quantize()
+            path.write_bytes(rounded.quantized_model)
 
 
 def load(path: Path) -> Painter:
