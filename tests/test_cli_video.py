@@ -114,10 +114,15 @@ def test_bad_requests_leave_no_output(arguments: list[str], said: str, folder: P
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals for one process")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_what_is_interrupted_plays(number: signal.Signals, code: int, folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "code", "background"),
+    [(signal.SIGINT, 130, False), (signal.SIGTERM, 143, False), (signal.SIGTERM, 143, True)],
+)
+def test_what_is_interrupted_plays(number: signal.Signals, code: int, background: bool, folder: Path) -> None:
     options = ["--style", "rain", "--preset", "ultrafast", "--quality", "5", "--json"]
     program = [sys.executable, "-m", "videostyle", "video", "synthetic:160x120", "out.mp4", *options]
+    # A shell starts what it leaves in the background with SIGINT ignored.
+    program = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *program] if background else program
     with subprocess.Popen(program, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 300
         while not any(path.stat().st_size > 1000 for path in folder.glob("*out*")):

@@ -81,9 +81,11 @@ def main() -> NoReturn:
     terminated = []
 
     def on_sigterm(number: int, place: FrameType | None) -> None:
-        # What stops services and jobs leaves outputs as whole as Ctrl-C does, and by the same way.
+        # What stops services and jobs leaves outputs as whole as Ctrl-C does, and by the same way. Jobs in the
+        # background are started with SIGINT ignored; they must still end.
         terminated.append(number)
-        signal.raise_signal(signal.SIGINT)
+        handler = signal.getsignal(signal.SIGINT)
+        (handler if callable(handler) else signal.default_int_handler)(number, place)
 
     signal.signal(signal.SIGTERM, on_sigterm)
     try:
