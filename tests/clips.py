@@ -10,7 +10,8 @@ from typing import Any
 import av
 import numpy as np
 
-from videostyle.frame import Image
+from videostyle.frame import Frame, Image
+from videostyle.sources import open_source
 from videostyle.sources.synthetic import test_picture as picture_of
 
 NTSC = Fraction(30000, 1001)
@@ -145,3 +146,12 @@ def packets(path: Path, kind: str, number: int = 0) -> list[tuple[bytes, Fractio
         stream = getattr(container.streams, kind)[number]
         found = [packet for packet in container.demux(stream) if packet.size]
         return [(bytes(packet), (packet.pts or 0) * packet.time_base) for packet in found]
+
+
+def decoded(path: Path) -> list[Frame]:
+    """All frames of a file."""
+    source = open_source(path)
+    try:
+        return list(source)
+    finally:
+        source.close()

@@ -18,14 +18,13 @@ import numpy as np
 import pytest
 
 from tests.banks import tiny_bank, tiny_transformer_bank
+from tests.clips import decoded
 from videostyle.cli import run
 from videostyle.cli.common import Painting
 from videostyle.cli.live import source_options, whole_bank
 from videostyle.errors import UsageError
-from videostyle.frame import Frame
 from videostyle.library import HOME_VARIABLE, Library
 from videostyle.sinks import open_sink
-from videostyle.sources import open_source
 from videostyle.sources.synthetic import SyntheticSource
 
 Captured = pytest.CaptureFixture[str]
@@ -55,14 +54,6 @@ def make_clip(path: Path) -> None:
     with open_sink(path, source.info) as sink:  # type: ignore[attr-defined]
         for frame in source:
             sink.write(frame)
-
-
-def decoded(path: Path) -> list[Frame]:
-    source = open_source(path)
-    try:
-        return list(source)
-    finally:
-        source.close()
 
 
 LIVE = ["live", "--style", "rain", "--device", "cpu", "--no-window", "--json"]

@@ -15,12 +15,11 @@ import numpy as np
 import pytest
 
 from tests.banks import tiny_bank
+from tests.clips import decoded
 from videostyle.cli import run
 from videostyle.engines import installed_engines
-from videostyle.frame import Frame
 from videostyle.library import HOME_VARIABLE, shipped_folder
 from videostyle.sinks import open_sink
-from videostyle.sources import open_source
 from videostyle.sources.synthetic import SyntheticSource
 
 Captured = pytest.CaptureFixture[str]
@@ -33,14 +32,6 @@ def make_clip(path: Path, frames: int) -> Path:
         sink.write(frame)
     sink.close()
     return path
-
-
-def decoded(path: Path) -> list[Frame]:
-    source = open_source(path)
-    try:
-        return list(source)
-    finally:
-        source.close()
 
 
 @pytest.fixture(scope="module")

@@ -14,12 +14,12 @@ import pytest
 
 from tests.banks import tiny_bank
 from tests.cameras import Bench, Gate, Recorder, recorders
+from tests.clips import decoded
 from tests.screen import until
 from videostyle.engines import load_engine
-from videostyle.frame import Frame, Image
+from videostyle.frame import Image
 from videostyle.live import CROSSFADE, LiveSession
 from videostyle.live_outputs import Outputs
-from videostyle.sources import open_source
 from videostyle.sources.synthetic import SyntheticSource
 from videostyle.sources.webcam import WebcamSource
 from videostyle.styles import StyleBank, parse_mix
@@ -128,14 +128,6 @@ class Hands:
         self._thread.join()
         if self._error is not None:
             raise self._error
-
-
-def decoded(path: Path) -> list[Frame]:
-    source = open_source(path)
-    try:
-        return list(source)
-    finally:
-        source.close()
 
 
 def test_a_thousand_switches_in_ten_seconds(stylizer: Stylizer, bank: StyleBank, cameras: list[Recorder]) -> None:
