@@ -4,8 +4,7 @@ A test picture comes at 30 frames a second, is painted and handed to a sink that
 from the moment a frame leaves its source until the sink has it. The session is stopped in full run. What is checked:
 
 - p95 <= the net's own p95 + one frame interval + 10 ms
-- the last 10 s lag no further behind than the first 10 (within 5 %), but for what the net itself became slower: on
-  machines that share their processors it drifts
+- the last 10 s run no slower than the first 10 (within 5 %); net_drift_ms tells how far the net itself did
 - the whole pipeline's rate is at least 95 % of what its slowest stage reaches alone
 - memory in the second half grows by less than 10 MB
 - ``stop`` ends the run within half a second
@@ -107,12 +106,12 @@ def resident_mb() -> float | None:
 
 
 def measure(
-    engine: StyleEngine, bank: StyleBank, mix: StyleMix, size: tuple[int, int], seconds: float
+    engine: StyleEngine, bank: StyleBank, mix: StyleMix, size: tuple[int, int], seconds: float, smooth: str
 ) -> dict[str, object]:
     """One run at one size."""
     source = RepeatingSource(*size)
     timed = Timed(engine)
-    stylizer = Stylizer(timed, bank, mix, crossfade=CROSSFADE)
+    stylizer = Stylizer(timed, bank, mix, crossfade=CROSSFADE, smooth=smooth)
     for frame in SyntheticSource(f"{size[0]}x{size[1]}", frames=WARM_UP):
         stylizer(frame)
     timed.milliseconds.clear()
@@ -162,7 +161,7 @@ def measure(
         "stop_ms": round(stopping, 1),
         "checks": {
             f"p95 latency <= {bound:.1f} ms": bool(np.percentile(latency, 95) <= bound),
-            "last 10 s as quick as the first": bool(np.median(last) <= 1.05 * np.median(first) + max(0.0, drift) + 1),
+            "last 10 s as quick as the first": bool(np.median(last) <= 1.05 * np.median(first) + 1),
             f"rate >= 95 % of {alone:.2f} fps": bool(fps >= 0.95 * alone),
             "memory grows by less than 10 MB": not memory or memory[-1] - memory[len(memory) // 2] < 10,
             "stopped within half a second": stopping <= 500,
@@ -182,6 +181,7 @@ def main() -> None:
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--smooth", default="auto", choices=["off", "auto"], help="as in live")
     parser.add_argument("--sizes", nargs="+", default=["640x360", "1280x720"])
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
@@ -196,11 +196,12 @@ def main() -> None:
     runs = []
     for text in args.sizes:
         width, height = (int(side) for side in text.split("x"))
-        runs.append(measure(engine, bank, StyleMix(((name, 1.0),)), (width, height), args.seconds))
+        runs.append(measure(engine, bank, StyleMix(((name, 1.0),)), (width, height), args.seconds, args.smooth))
         for key, value in runs[-1].items():
             print(f"{key:24}{value}", file=sys.stderr)
         print(file=sys.stderr, flush=True)
     facts = {"machine": describe(engine.device), "engine": engine.name, "precision": engine.precision, "style": name}
+    facts["smooth"] = args.smooth
     print("  ".join(f"{key} {value}" for key, value in facts.items()), file=sys.stderr)
     if args.json:
         print(json.dumps({**facts, "warm_up_frames": WARM_UP, "rate": RATE, "runs": runs}))
