@@ -52,7 +52,8 @@ class Screen:
     def window(self, title: str) -> str:
         """The id of a window that is on the screen, "" while there is none."""
         windows = [line.split(maxsplit=3) for line in self.do("wmctrl", "-l").splitlines()]
-        return next((found[0] for found in windows if found[3:] == [title]), "")
+        # For a moment the manager still lists a window that has gone: it has no size any more.
+        return next((found[0] for found in windows if found[3:] == [title] and all(self.place(found[0])[2:])), "")
 
     def place(self, window: str) -> tuple[int, int, int, int]:
         """x, y, width and height of a window's inside."""
@@ -64,8 +65,6 @@ class Screen:
 
     def look(self, window: str) -> Image:
         """What a window shows: uint8 RGB (H, W, 3)."""
-        # For a moment after it opened a window has no place yet, and xwininfo has none to tell.
-        until(lambda: all(self.place(window)[2:]), f"the window {window} has a size")
         x, y, width, height = self.place(window)
         return np.array(ImageGrab.grab((x, y, x + width, y + height), xdisplay=self.display))
 
