@@ -76,7 +76,7 @@ def _ranges(model: Any) -> Iterator[tuple[str, Range]]:
     for node in model.get_ops():
         if node.get_type_name() == "Convolution":
             source = node.input_value(0).node
-            while source.get_type_name() == "Pad":
+            while source.get_type_name() in ("Pad", "Transpose"):
                 source = source.input_value(0).node
             if source.get_type_name() == "FakeQuantize":
                 low, high = (source.input_value(i).node.data for i in (1, 2))

@@ -22,18 +22,22 @@ T = TypeVar("T")
 
 
 class Ops(Protocol[T]):
-    """The operations of both networks, on values of one engine's graph. Pictures are (N, C, H, W) but at the ends."""
+    """The operations of both networks, on values of one engine's graph. Pictures are (N, C, H, W) but at the ends.
 
-    def enter(self, images: T, *, margin: int, least: int, multiple: int, reflect: bool) -> T:
-        """uint8 (N, H, W, 3) -> (N, 3, H', W') in [0, 1], grown.
+    Where squares of pixels are folded into channels, these run over rows, columns and colours (or what is in their
+    place), in this order: that is how bytes lie in memory, so folding moves whole rows of a square at once.
+    """
+
+    def enter(self, images: T, *, margin: int, least: int, multiple: int, reflect: bool, square: int) -> T:
+        """uint8 (N, H, W, 3) -> (N, 3 square^2, H' / square, W' / square) in [0, 1], grown and folded.
 
         By ``margin`` pixels at each edge and to at least ``least`` by repeating the edges; then, to the right and
         below, to multiples of ``multiple``, by reflection or by repeating the edges.
         """
         ...
 
-    def leave(self, x: T, images: T, *, margin: int) -> T:
-        """(N, 3, H', W') -> uint8 (N, H, W, 3) of the size of ``images``: the inverse of ``enter``, clamped."""
+    def leave(self, x: T, images: T, *, margin: int, square: int) -> T:
+        """(N, 3 square^2, h, w) -> uint8 (N, H, W, 3) of the size of ``images``: the inverse of ``enter``, clamped."""
         ...
 
     def split(self, styles: T, sizes: Sequence[int]) -> list[T]:
@@ -55,12 +59,8 @@ class Ops(Protocol[T]):
     def add(self, x: T, y: T) -> T: ...
     def relu(self, x: T) -> T: ...
 
-    def unshuffle(self, x: T, factor: int) -> T:
-        """As ``torch.nn.functional.pixel_unshuffle``."""
-        ...
-
-    def shuffle(self, x: T, factor: int) -> T:
-        """As ``torch.nn.functional.pixel_shuffle``."""
+    def unfold(self, x: T, square: int) -> T:
+        """(N, square^2 C, h, w) -> (N, C, square h, square w)."""
         ...
 
 
@@ -102,15 +102,15 @@ def check(bank: StyleBank, precision: str) -> None:
         raise EngineError(f"{label} holds style vectors that are no numbers: fetch or train it again")
 
 
-def folded(weight: Weights) -> Weights:
-    """A 3x3 convolution (O, C, 3, 3) behind nearest upsampling by 2, as one before a pixel shuffle: (4 O, C, 3, 3).
+def upsampling(weight: Weights) -> Weights:
+    """A 3x3 convolution (O, C, 3, 3) behind nearest upsampling by 2, as one whose squares are folded: (4 O, C, 3, 3).
 
     Each pixel of a 2x2 square sees only 2x2 different pixels, so its taps add up. At a quarter of the positions and
     four times the width, processors convolve faster. Padding by reflection turns into repeating the edges.
     """
     # Where the three taps of the first and of the second pixel of a pair lie among the pixels before upsampling.
     taps = np.array([[[1, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [0, 0, 1]]], np.float32)
-    out: Weights = np.einsum("yab,xcd,oibd->oyxiac", taps, taps, weight)
+    out: Weights = np.einsum("yab,xcd,oibd->yxoiac", taps, taps, weight)
     return out.reshape(-1, *weight.shape[1:])
 
 
@@ -120,7 +120,7 @@ class _Net(Generic[T]):
     suffix: str
 
     def __init__(self, ops: Ops[T], bank: StyleBank, styles: T, *, quantize: bool) -> None:
-        self.ops, self.config, self._body = ops, bank.config, bank.body
+        self.ops, self.config, self._body = ops, bank.config, dict(bank.body)
         first, *_ = next(self.layers(bank.config))
         self._ranges = {**bank.ranges, first: (0.0, 1.0)} if quantize else {}
         self._vectors = iter(ops.split(styles, self.style_sizes(bank.config)))
@@ -153,9 +153,9 @@ class _Net(Generic[T]):
         bias = self._body[f"{key}.bias"] / np.float32(unit_out)
         bounds = self._ranges.get(name)
         if upsample:
-            weight, bias = folded(weight), bias.repeat(4)
+            weight, bias = upsampling(weight), np.tile(bias, 4)
         y = self.ops.convolution(x, name, weight, bias, stride=stride, repeat=upsample, bounds=bounds)
-        return self.ops.shuffle(y, 2) if upsample else y
+        return self.ops.unfold(y, 2) if upsample else y
 
     def style(self, x: T) -> T:
         """x * scale + shift, with the next two parts of the style vector."""
@@ -184,9 +184,18 @@ class _StyleNet(_Net[T]):
     def style_sizes(cls, config: NetConfig) -> list[int]:
         return [config.channels] * (3 + 4 * config.blocks) + [config.head] * 2
 
+    def __init__(self, ops: Ops[T], bank: StyleBank, styles: T, *, quantize: bool) -> None:
+        super().__init__(ops, bank, styles, quantize=quantize)
+        inputs, outputs = _rows_first(self.shrink), _rows_first(2)
+        self._body = {
+            **bank.body,
+            "stem.conv.weight": bank.body["stem.conv.weight"][:, inputs],
+            **{name: bank.body[name][outputs] for name in ("out.conv.weight", "out.conv.bias")},
+        }
+
     def paint(self, images: T) -> T:
-        ops, shrink = self.ops, self.shrink
-        x = ops.unshuffle(ops.enter(images, margin=shrink, least=1, multiple=shrink, reflect=False), shrink)
+        ops, side = self.ops, self.shrink
+        x = ops.enter(images, margin=side, least=1, multiple=side, reflect=False, square=side)
         x = self.conv("stem", x)
         y = self.style(ops.instance_norm(x, self.eps))
         x = ops.relu(ops.add(y, ops.multiply(x, next(self._vectors))))
@@ -194,7 +203,7 @@ class _StyleNet(_Net[T]):
             y = self.style(ops.instance_norm(self.conv(f"blocks.{i}.conv1", x), self.eps))
             x = ops.add(x, self.style(self.conv(f"blocks.{i}.conv2", ops.relu(y))))
         x = ops.relu(self.style(self.conv("up", x, upsample=True)))
-        return ops.leave(ops.shuffle(self.conv("out", x), 2), images, margin=shrink)
+        return ops.leave(self.conv("out", x), images, margin=side, square=2)
 
 
 class _TransformerNet(_Net[T]):
@@ -223,7 +232,7 @@ class _TransformerNet(_Net[T]):
 
     def paint(self, images: T) -> T:
         ops = self.ops
-        x = ops.enter(images, margin=0, least=8, multiple=4, reflect=True)
+        x = ops.enter(images, margin=0, least=8, multiple=4, reflect=True, square=1)
         x = ops.relu(self._norm(self.conv("conv1", x, unit_in=255)))
         for name in ("conv2", "conv3"):
             x = ops.relu(self._norm(self.conv(name, x, stride=2)))
@@ -232,10 +241,15 @@ class _TransformerNet(_Net[T]):
             x = ops.add(x, self._norm(self.conv(f"res{i}.conv2", y)))
         for name in ("deconv1", "deconv2"):
             x = ops.relu(self._norm(self.conv(name, x, upsample=True)))
-        return ops.leave(self.conv("deconv3", x, unit_out=255), images, margin=0)
+        return ops.leave(self.conv("deconv3", x, unit_out=255), images, margin=0, square=1)
 
     def _norm(self, x: T) -> T:
         return self.style(self.ops.instance_norm(x, self.eps))
+
+
+def _rows_first(square: int) -> NDArray[np.intp]:
+    """Where PyTorch's pixel shuffle, which puts colours first, has the channels of a folded square."""
+    return np.arange(3 * square**2).reshape(3, -1).T.ravel()
 
 
 NETS = {"stylenet": _StyleNet, "transformernet": _TransformerNet}

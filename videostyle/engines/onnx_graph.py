@@ -30,7 +30,7 @@ class ONNXOps:
         self._kind = kind
         self._channels: dict[str, int] = {}
 
-    def enter(self, images: str, *, margin: int, least: int, multiple: int, reflect: bool) -> str:
+    def enter(self, images: str, *, margin: int, least: int, multiple: int, reflect: bool, square: int) -> str:
         sides = self._sides(images)
         grown = self._node("Max", self._node("Sub", self._i64(least, least), sides), self._i64(0, 0))
         x = self._pad(images, margin, self._node("Add", grown, self._i64(margin, margin)), "edge")
@@ -38,9 +38,11 @@ class ONNXOps:
         x = self._pad(x, 0, more, "reflect" if reflect else "edge")
         x = self._node("Transpose", x, perm=[0, 3, 1, 2])
         x = self._node("Cast", x, to=helper.np_dtype_to_tensor_dtype(np.dtype(self._kind)))
-        return self._node("Mul", x, self._number(1 / 255))
+        x = self._node("Mul", x, self._number(1 / 255))
+        return self._node("SpaceToDepth", x, blocksize=square) if square > 1 else x
 
-    def leave(self, x: str, images: str, *, margin: int) -> str:
+    def leave(self, x: str, images: str, *, margin: int, square: int) -> str:
+        x = self.unfold(x, square) if square > 1 else x
         ends = self._node("Add", self._sides(images), self._i64(margin, margin))
         x = self._node("Slice", x, self._i64(margin, margin), ends, self._i64(2, 3))
         # Half precision cannot hold x.5 near 255, so rounding is done in float32.
@@ -87,14 +89,9 @@ class ONNXOps:
     def relu(self, x: str) -> str:
         return self._node("Relu", x)
 
-    def unshuffle(self, x: str, factor: int) -> str:
-        # ONNX puts the channel last among what it folds into channels.
-        order = np.arange(3 * factor**2).reshape(factor**2, 3).T.ravel()
-        return self._node("Gather", self._node("SpaceToDepth", x, blocksize=factor), self._i64(*order), axis=1)
-
-    def shuffle(self, x: str, factor: int) -> str:
-        y = self._node("DepthToSpace", x, blocksize=factor, mode="CRD")
-        self._channels[y] = self._channels[x] // factor**2
+    def unfold(self, x: str, square: int) -> str:
+        y = self._node("DepthToSpace", x, blocksize=square, mode="DCR")
+        self._channels[y] = self._channels[x] // square**2
         return y
 
     def _node(self, kind: str, *inputs: str, **attributes: Any) -> str:

@@ -20,20 +20,28 @@ Node = Any
 class OpenVINOOps:
     """The operations of ``videostyle.engines.graph`` as OpenVINO's."""
 
-    def enter(self, images: Node, *, margin: int, least: int, multiple: int, reflect: bool) -> Node:
+    def enter(self, images: Node, *, margin: int, least: int, multiple: int, reflect: bool, square: int) -> Node:
         height, width = _sides(images)
         grown = [op.maximum(op.subtract(_i64(least), side), _i64(0)) for side in (height, width)]
         x = _pad(images, margin, [op.add(side, _i64(margin)) for side in grown], "edge")
         more = [op.floor_mod(op.negative(side), _i64(multiple)) for side in _sides(x)]
         x = _pad(x, 0, more, "reflect" if reflect else "edge")
-        x = op.convert(op.transpose(x, _i64(0, 3, 1, 2)), "f32")
-        return op.multiply(x, np.float32(1 / 255))
+        if square > 1:  # while they are bytes, and a square's rows lie together
+            height, width = (op.divide(side, _i64(square)) for side in _sides(x))
+            x = op.transpose(_reshape(x, height, square, width, 3 * square), _i64(0, 1, 3, 2, 4))
+            x = _reshape(x, height, width, 3 * square**2)
+        x = op.multiply(op.convert(x, "f32"), np.float32(1 / 255))
+        return op.transpose(x, _i64(0, 3, 1, 2))
 
-    def leave(self, x: Node, images: Node, *, margin: int) -> Node:
-        ends = [op.add(side, _i64(margin)) for side in _sides(images)]
-        x = op.slice(x, _i64(margin, margin), op.concat(ends, 0), _i64(1, 1), _i64(2, 3))
+    def leave(self, x: Node, images: Node, *, margin: int, square: int) -> Node:
         x = op.clamp(op.multiply(x, np.float32(255)), 0.0, 255.0)
-        return op.transpose(op.convert(op.round(x, "half_to_even"), "u8"), _i64(0, 2, 3, 1))
+        x = op.transpose(op.convert(op.round(x, "half_to_even"), "u8"), _i64(0, 2, 3, 1))
+        if square > 1:
+            height, width = _sides(x)
+            x = op.transpose(_reshape(x, height, width, square, 3 * square), _i64(0, 1, 3, 2, 4))
+            x = _reshape(x, *(op.multiply(side, _i64(square)) for side in (height, width)), 3)
+        ends = [op.add(side, _i64(margin)) for side in _sides(images)]
+        return op.slice(x, _i64(margin, margin), op.concat(ends, 0), _i64(1, 1), _i64(1, 2))
 
     def split(self, styles: Node, sizes: Sequence[int]) -> list[Node]:
         parts = op.variadic_split(styles, _i64(1)[0], _i64(*sizes)).outputs()
@@ -51,13 +59,18 @@ class OpenVINOOps:
         bounds: Range | None,
     ) -> Node:
         kernel: Node = op.constant(weight)
+        # What comes from ``enter`` is padded channels last: convolutions want it so, and copies there and back go.
+        last = x.get_type_name() == "Transpose"
+        x = x.input_value(0) if last else x
         if bounds is not None:
             low, high = (np.float32(bound) for bound in bounds)
             x = _fake_quantize(x, low, high, levels=256)
             most = np.maximum(np.abs(weight).max((1, 2, 3), keepdims=True), np.float32(1e-12))
             kernel = _fake_quantize(kernel, -most, most, levels=255)
         pad = weight.shape[2] // 2
-        x = op.pad(x, _i64(0, 0, pad, pad), _i64(0, 0, pad, pad), "edge" if repeat else "reflect")
+        around = _i64(0, pad, pad, 0) if last else _i64(0, 0, pad, pad)
+        x = op.pad(x, around, around, "edge" if repeat else "reflect")
+        x = op.transpose(x, _i64(0, 3, 1, 2)) if last else x
         x = op.convolution(x, kernel, [stride, stride], [0, 0], [0, 0], [1, 1], name=name)
         return op.add(x, bias.reshape(1, -1, 1, 1))
 
@@ -73,11 +86,8 @@ class OpenVINOOps:
     def relu(self, x: Node) -> Node:
         return op.relu(x)
 
-    def unshuffle(self, x: Node, factor: int) -> Node:
-        return op.space_to_depth(x, "depth_first", factor)
-
-    def shuffle(self, x: Node, factor: int) -> Node:
-        return op.depth_to_space(x, "depth_first", factor)
+    def unfold(self, x: Node, square: int) -> Node:
+        return op.depth_to_space(x, "blocks_first", square)
 
 
 def build(bank: StyleBank, *, quantize: bool = False) -> ov.Model:
@@ -99,6 +109,12 @@ def _sides(images: Node) -> tuple[Node, Node]:
     shape = op.shape_of(images)
     height, width = (op.gather(shape, _i64(axis), _i64(0)[0]) for axis in (1, 2))
     return height, width
+
+
+def _reshape(x: Node, *sides: Node | int) -> Node:
+    """(N, ...) -> (N, *sides)."""
+    parts = [side if isinstance(side, ov.Node | ov.Output) else _i64(side) for side in sides]
+    return op.reshape(x, op.concat([_i64(0), *parts], 0), True)
 
 
 def _pad(images: Node, before: int, after: Sequence[Node], mode: str) -> Node:

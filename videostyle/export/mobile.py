@@ -1,8 +1,8 @@
 """The networks for phones: of one fixed size, in floats, made of what XNNPACK runs.
 
-XNNPACK runs convolutions on processors for ExecuTorch and LiteRT, but neither pads by reflection nor norms or shuffles;
+XNNPACK runs convolutions on processors for ExecuTorch and LiteRT, but neither pads by reflection nor norms or folds;
 what it lacks falls to slow reference kernels, with copies on the way there and back. So padding is slices put together,
-a norm is means, a shuffle is a transposition, and the whole network is one piece for it.
+a norm is means, a fold is a transposition, and the whole network is one piece for it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def mobile_graph(bank: StyleBank, vector: NDArray[np.float32] | None, size: tupl
 
 
 class _MobileOps(TorchOps):
-    def enter(self, images: Tensor, *, margin: int, least: int, multiple: int, reflect: bool) -> Tensor:
+    def enter(self, images: Tensor, *, margin: int, least: int, multiple: int, reflect: bool, square: int) -> Tensor:
         x = images
         for axis in (2, 3):
             size = x.shape[axis]
@@ -36,9 +36,10 @@ class _MobileOps(TorchOps):
             size = x.shape[axis]
             more = range(-size % multiple)
             x = _extended(x, axis, [], [size - 2 - i if reflect else size - 1 for i in more])
-        return x
+        return self.fold(x, square) if square > 1 else x
 
-    def leave(self, x: Tensor, images: Tensor, *, margin: int) -> Tensor:
+    def leave(self, x: Tensor, images: Tensor, *, margin: int, square: int) -> Tensor:
+        x = self.unfold(x, square) if square > 1 else x
         height, width = images.shape[-2:]
         return x[..., margin : margin + height, margin : margin + width].clamp(0, 1)
 
@@ -53,16 +54,6 @@ class _MobileOps(TorchOps):
     def instance_norm(self, x: Tensor, eps: float) -> Tensor:
         x = x - x.mean((2, 3), keepdim=True)
         return x * torch.rsqrt((x * x).mean((2, 3), keepdim=True) + eps)
-
-    def unshuffle(self, x: Tensor, factor: int) -> Tensor:
-        n, c, h, w = x.shape
-        x = x.reshape(n, c, h // factor, factor, w // factor, factor).permute(0, 1, 3, 5, 2, 4)
-        return x.reshape(n, c * factor**2, h // factor, w // factor)
-
-    def shuffle(self, x: Tensor, factor: int) -> Tensor:
-        n, c, h, w = x.shape
-        x = x.reshape(n, c // factor**2, factor, factor, h, w).permute(0, 1, 4, 2, 5, 3)
-        return x.reshape(n, c // factor**2, h * factor, w * factor)
 
 
 def _extended(x: Tensor, axis: int, before: Iterable[int], after: Iterable[int]) -> Tensor:

@@ -30,10 +30,10 @@ class TorchOps(nn.Module):
         self.dtype = dtype
         self.layers = nn.ModuleDict()
 
-    def enter(self, images: Tensor, *, margin: int, least: int, multiple: int, reflect: bool) -> Tensor:
+    def enter(self, images: Tensor, *, margin: int, least: int, multiple: int, reflect: bool, square: int) -> Tensor:
         raise NotImplementedError
 
-    def leave(self, x: Tensor, images: Tensor, *, margin: int) -> Tensor:
+    def leave(self, x: Tensor, images: Tensor, *, margin: int, square: int) -> Tensor:
         raise NotImplementedError
 
     def padded(self, x: Tensor, pixels: int, *, repeat: bool) -> Tensor:
@@ -79,11 +79,14 @@ class TorchOps(nn.Module):
     def relu(self, x: Tensor) -> Tensor:
         return F.relu(x)
 
-    def unshuffle(self, x: Tensor, factor: int) -> Tensor:
-        return F.pixel_unshuffle(x, factor)
+    def fold(self, x: Tensor, square: int) -> Tensor:
+        """The inverse of ``unfold``."""
+        x = x.unflatten(3, (-1, square)).unflatten(2, (-1, square))
+        return x.permute(0, 3, 5, 1, 2, 4).flatten(1, 3)
 
-    def shuffle(self, x: Tensor, factor: int) -> Tensor:
-        return F.pixel_shuffle(x, factor)
+    def unfold(self, x: Tensor, square: int) -> Tensor:
+        x = x.unflatten(1, (square, square, -1))
+        return x.permute(0, 3, 4, 1, 5, 2).flatten(4, 5).flatten(2, 3)
 
 
 class TorchGraph(nn.Module):

@@ -54,12 +54,13 @@ class _ScriptOps(TorchOps):
         super().__init__(dtype)
         self._grown = grown
 
-    def enter(self, images: Tensor, *, margin: int, least: int, multiple: int, reflect: bool) -> Tensor:
+    def enter(self, images: Tensor, *, margin: int, least: int, multiple: int, reflect: bool, square: int) -> Tensor:
         x = images.permute(0, 3, 1, 2).to(self.dtype) / 255
-        out: Tensor = self._grown(x, margin, least, multiple, reflect)
-        return out
+        x = self._grown(x, margin, least, multiple, reflect)
+        return self.fold(x, square) if square > 1 else x
 
-    def leave(self, x: Tensor, images: Tensor, *, margin: int) -> Tensor:
+    def leave(self, x: Tensor, images: Tensor, *, margin: int, square: int) -> Tensor:
+        x = self.unfold(x, square) if square > 1 else x
         height, width = images.shape[1:3]
         x = x[..., margin : margin + height, margin : margin + width]
         # Half precisions cannot hold x.5 near 255, so rounding is done in float32.
