@@ -7,7 +7,7 @@ import torch
 
 from tests.tiny_vgg import tiny_vgg_file, tiny_weights
 from videostyle.errors import UsageError
-from videostyle.losses import content_distance, gram, relative_error, style_distance, total_variation
+from videostyle.losses import content_distance, gram, grid, relative_error, style_distance, total_variation
 from videostyle.perceptual import PerceptualNet, load_perceptual
 
 
@@ -45,6 +45,32 @@ def test_distances_are_zero_for_the_picture_and_the_photo_themselves() -> None:
 def test_total_variation_of_a_checkerboard() -> None:
     board = (torch.arange(8)[:, None] + torch.arange(8)) % 2
     torch.testing.assert_close(total_variation(board.expand(1, 3, 8, 8)), torch.tensor([2.0]))
+
+
+def test_grid_sees_lattices_and_steps_between_squares_and_nothing_else() -> None:
+    draw = torch.Generator().manual_seed(0)
+    coarse = torch.rand(1, 3, 13, 17, generator=draw)
+    plain = torch.nn.functional.interpolate(coarse, (100, 132), mode="bicubic").clamp(0, 1)
+    lattice, steps = plain.clone(), plain.clone()
+    lattice[..., ::4, ::4] += 0.05
+    steps = torch.nn.functional.interpolate(steps[..., ::4, ::4], (100, 132))
+    grain = plain + 0.05 * torch.randn(plain.shape, generator=draw)
+    clean = max(float(grid(plain)), float(grid(grain)))
+    assert float(grid(lattice)) > 3 * clean
+    assert float(grid(steps)) > 3 * clean
+    assert float(grid(torch.full((1, 3, 48, 48), 0.5))) == 0
+
+
+def test_grid_pushes_a_lattice_out() -> None:
+    draw = torch.Generator().manual_seed(0)
+    image = torch.rand(1, 3, 96, 96, generator=draw)
+    image[..., 1::4, 2::4] += 0.2
+    image.requires_grad_()
+    before = grid(image)
+    (gradient,) = torch.autograd.grad(before.sum(), image)
+    assert float(grid(image.detach() - 10 * gradient / gradient.abs().max() * 0.01).sum()) < float(
+        before.detach().sum()
+    )
 
 
 def test_perceptual_layers_against_torchvision() -> None:

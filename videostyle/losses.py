@@ -61,3 +61,31 @@ def total_variation(images: Tensor) -> Tensor:
     images = images.float()
     across = (images[..., 1:] - images[..., :-1]).abs().mean((1, 2, 3))
     return across + (images[..., 1:, :] - images[..., :-1, :]).abs().mean((1, 2, 3))
+
+
+SQUARE = 4
+"""Side in pixels of the squares that the networks here paint at once, and which a painting must not show."""
+TILE = 12
+"""Squares along a side of the tiles in which ``grid`` looks for what they have in common."""
+
+
+def grid(images: Tensor) -> Tensor:
+    """How much of the squares that a net works on is to be seen: (N, 3, H, W) in [0, 1] -> float32 (N,), 0 for none.
+
+    Sub-pixel convolutions learn patterns of their own, a lattice on flat parts and steps between squares (Odena et al.
+    2016, Aitken et al. 2017). The first is what the squares of each tile have in common, as a share of the picture's
+    variance; the second, how far steps between neighbours differ by their position in the square, beyond 10 %.
+    H and W: at least SQUARE * TILE.
+    """
+    grey = images.float().mean(1)
+    height, width = (side // (SQUARE * TILE) * SQUARE * TILE for side in grey.shape[1:])
+    tiles = grey[:, :height, :width].unflatten(2, (-1, TILE, SQUARE)).unflatten(1, (-1, TILE, SQUARE))
+    shared = (tiles - tiles.mean((3, 6), keepdim=True)).mean((2, 5))
+    found: Tensor = 10 * shared.square().mean((1, 2, 3, 4)) / grey.var((1, 2)).clamp_min(1e-3)
+    for axis in (2, 3):
+        steps = images.float().diff(dim=axis).abs().mean(1).transpose(axis - 1, 2)
+        steps = steps[..., : steps.shape[2] // SQUARE * SQUARE].unflatten(2, (-1, SQUARE)).mean((1, 2))
+        mean = steps.mean(1, keepdim=True)
+        uneven = (steps - mean) / mean.clamp_min(1e-4)
+        found = found + (uneven.abs() - 0.1).clamp_min(0).square().sum(1)
+    return found

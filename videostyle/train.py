@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from videostyle.distill import Teacher, mismatch, pruned
 from videostyle.errors import TrainingError, UsageError
-from videostyle.losses import content_distance, relative_error, style_distance, total_variation
+from videostyle.losses import content_distance, grid, relative_error, style_distance, total_variation
 from videostyle.motion import NextFrames, next_frames
 from videostyle.net import SHRINK, StyleNet, build
 from videostyle.perceptual import PerceptualNet, load_perceptual
@@ -166,6 +166,7 @@ class Trainer:
             style, content = style_distance(seen_as, grams), content_distance(seen_as, target, o.content_layer)
             weights = self.weights[chosen]
             found |= {"style": style.mean(), "content": content.mean(), "tv": total_variation(shown[painted]).mean()}
+            found["grid"] = grid(shown[painted]).mean()
             found["paint"] = (weights[:, 0] * style + weights[:, 1] * content).mean()
             if self.shows is not None:
                 copied = self.shows(photos[painted], chosen)
@@ -178,10 +179,11 @@ class Trainer:
             for name, value in zip(chosen.tolist(), style.detach(), strict=True):
                 found.setdefault(f"style/{self.specs[name].card.name}", value)
         share = len(photos)
-        rows_of_painted = ("paint", 1.0), ("temporal", o.temporal_weight), ("feature", o.feature_weight)
+        still = ("temporal", o.temporal_weight), ("feature", o.feature_weight)
         of_teacher = ("output", o.output_weight), ("match", o.match_weight)
+        weighted = ("paint", 1.0), *still, ("grid", o.grid_weight), *of_teacher
         zero = torch.zeros((), device=self.device)
-        paintings = sum(weight * found.get(name, zero) for name, weight in (*rows_of_painted, *of_teacher))
+        paintings = sum(weight * found.get(name, zero) for name, weight in weighted)
         found["loss"] = (
             paintings * (int(painted.sum()) / share)
             + o.tv_weight * found.get("tv", zero)
@@ -328,7 +330,7 @@ class Trainer:
         o, began, first = self.options, time.perf_counter(), self.step
         log = self.folder / "log.csv"
         recent = self.recent
-        columns = ["step", "seconds", "loss", "style", "content", "tv", "identity", "temporal", "feature"]
+        columns = ["step", "seconds", "loss", "style", "content", "tv", "identity", "temporal", "feature", "grid"]
         columns += ["output", "match", "range", "paint"]
         columns += [f"style/{spec.card.name}" for spec in self.specs]
         with open(log, "a", newline="", encoding="utf-8") as file:

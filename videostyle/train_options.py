@@ -34,6 +34,7 @@ class TrainOptions:
     that learn the identity.
     temporal_weight: weight of the squared change of a painting, in [0, 1], between a photo and its next frame, motion
     aside; feature_weight: the same of the net's features, relative to their norm. 0 for both trains without.
+    grid_weight: weight of ``losses.grid``, which keeps the squares that the net works on from showing.
     output_weight, match_weight: with a teacher, weights of the squared difference to its painting, and of the relative
     difference of the two paintings' features.
     rate: peak learning rate of Adam, reached after ``warmup`` steps, then falling along a cosine to 1 % of it.
@@ -58,6 +59,7 @@ class TrainOptions:
     identity_share: float = 0.1
     temporal_weight: float = 100.0
     feature_weight: float = 0.5
+    grid_weight: float = 3.0
     output_weight: float = 20.0
     match_weight: float = 1.0
     rate: float = 2e-3
