@@ -24,7 +24,7 @@ LAYERS = (
     {"quantize", "flow", "steadiness", "temporal", "losses", "perceptual", "quality", "motion"},
     {"stylizer"},
     {"pipeline"},
-    {"batch", "web", "export", "measure", "train", "train_data", "train_options", "distill"}
+    {"batch", "web", "export", "measure", "benchmark", "train", "train_data", "train_options", "distill"}
     | {"optimize", "keyframes", "painter", "controls", "live", "live_outputs", "doctor"},
     {"cli"},
 )

@@ -30,6 +30,7 @@ COMMANDS = {
     "export": "Write a bank as a file that phones and other programs run.",
     "train": "Learn a bank of styles from pictures and photos.",
     "measure": "Measure a painted video: steadiness, likeness, style.",
+    "bench": "Measure how fast this computer paints, and what to choose.",
     "doctor": "Check what works on this computer, and how to mend the rest.",
 }
 """One row a command: its name is its module beside this file (which calls it ``command``), its help is the one line."""
