@@ -25,7 +25,8 @@ LAYERS = (
     {"stylizer"},
     {"pipeline"},
     {"batch", "web", "export", "measure", "benchmark", "train", "train_data", "train_options", "distill"}
-    | {"optimize", "keyframes", "painter", "controls", "live", "live_outputs", "doctor"},
+    | {"optimize", "optimize_options", "optimize_loss", "optimize_bank", "keyframes"}
+    | {"painter", "controls", "live", "live_outputs", "doctor"},
     {"cli"},
 )
 """From the bottom up. A module or package imports from layers below its own and from its own."""
