@@ -1,114 +1,129 @@
 """python -m benchmarks.engines: frames per second of every engine and precision that runs here, beside the floor.
 
-The floor of a frame is its multiplications at the rate of a large matrix product in the same precision, measured in the
-same run; there is none for int8. Frames are random bytes; each case warms up for 3 frames and the median of the rest
-counts. cpu_ms is the processor time of a frame over all cores, which other programs beside this one change less.
+The floor of a frame is the multiplications and additions of its convolutions at the rate at which this machine
+multiplies matrices at best in the same precision (``videostyle.benchmark.rates``). The last row of a size is the usual
+transformer net in eager PyTorch (``benchmarks.fast_neural_style``). All of them are processes that are warm before the
+first one is measured, and take turns, so that a machine that becomes slower does so for all.
+
+Frames are random bytes. ms is the median; cpu_ms is the processor time of a frame over all cores, which other programs
+beside this one change less; rss_mb is the largest resident memory of the process in 10^6 bytes.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
-import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-
-import numpy as np
-import torch
-from torch.utils.flop_counter import FlopCounterMode
+from typing import Any
 
 from benchmarks.machine import describe
-from videostyle.engines import PRECISIONS, installed_engines, load_engine
+from videostyle.benchmark.serve import WARMUP
+from videostyle.benchmark.work import flops
+from videostyle.benchmark.worker import Sample, Worker, in_turn
+from videostyle.cli.bench import SIZES
+from videostyle.engines import installed_engines
 from videostyle.errors import EngineError
 from videostyle.library import Library
-from videostyle.net import build
-from videostyle.styles import StyleBank, parse_mix
+from videostyle.styles import NetConfig, parse_mix, read_label
+from videostyle.transformer_net import CONFIG as USUAL
 
-SIZES = {"360p": (640, 360), "720p": (1280, 720), "1080p": (1920, 1080)}
-WARMUP = 3
-
-
-def median_seconds(step: Callable[[], object], runs: int, clock: Callable[[], float] = time.perf_counter) -> float:
-    times = []
-    for _ in range(WARMUP + runs):
-        began = clock()
-        step()
-        times.append(clock() - began)
-    return statistics.median(times[WARMUP:])
+REFERENCE = {"engine": "eager", "net": "fast_neural_style", "precision": "fp32"}
 
 
-def flops(bank: StyleBank, size: tuple[int, int]) -> int:
-    """Multiplications and additions of one frame, counted by PyTorch on shapes alone."""
-    with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        net = build(bank.config).eval()
-        net(torch.empty(1, 3, size[1], size[0]), torch.empty(1, bank.styles.shape[1]))
-    return int(counter.get_total_flops())
+def able(args: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    """Engines and precisions that run the bank on the device; the others are told."""
+    for name in args.engines.split(","):
+        try:
+            with Worker(job(args, "probe", engine=name, devices=[args.device])) as worker:
+                found = worker.about
+        except EngineError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            continue
+        for _, precision, reason in found["lacking"]:
+            print(f"{name} {precision}: {reason}", file=sys.stderr)
+        yield from ((name, precision) for _, precision in found["able"])
 
 
-def product_rate(precision: str, device: str, side: int = 2048) -> float:
-    """Operations a second of a square matrix product."""
-    kind = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
-    a, b = (torch.randn(side, side, device=device).to(kind) for _ in range(2))
+def job(args: argparse.Namespace, kind: str, **values: Any) -> dict[str, Any]:
+    return {"kind": kind, "bank": str(args.bank) if args.bank else None, "style": args.style, **values}
 
-    def step() -> None:
-        torch.matmul(a, b)
-        if device.startswith("cuda"):
-            torch.cuda.synchronize()
 
-    return 2 * side**3 / median_seconds(step, 10)
+def measure(args: argparse.Namespace, cases: list[tuple[str, str]], config: NetConfig, label: str) -> list[Any]:
+    """The rows of one size."""
+    size = SIZES[label]
+    precisions = list(dict.fromkeys(precision for _, precision in cases))
+    with ExitStack() as ends:
+
+        def start(*arguments: Any) -> Worker:
+            return ends.enter_context(Worker(*arguments))
+
+        where = {"device": args.device, "size": size, "batch": args.batch}
+        painters = [start(job(args, "paint", engine=name, precision=each, **where)) for name, each in cases]
+        reference = start({"size": size, "device": args.device}, "benchmarks.fast_neural_style")
+        products = [start({"kind": "rate", "precision": each, "device": args.device}) for each in precisions]
+        operations = [worker.about["operations"] for worker in products]
+        samples = in_turn([*painters, reference, *products], args.rounds, args.seconds)
+    rates = {
+        precision: count / sample.best_ms / 1e6
+        for precision, count, sample in zip(precisions, operations, samples[len(cases) + 1 :], strict=True)
+    }
+    kinds = [{"engine": name, "net": "bank", "precision": precision} for name, precision in cases]
+    return [
+        {**kind, "size": label, **figures(sample, flops(net, size) / 1e9, rates.get(str(kind["precision"])), batch)}
+        for kind, sample, net, batch in zip(
+            [*kinds, REFERENCE],
+            samples[: len(cases) + 1],
+            [*[config] * len(cases), USUAL],
+            [*[args.batch] * len(cases), 1],
+            strict=True,
+        )
+    ]
+
+
+def figures(sample: Sample, gflop: float, rate: float | None, batch: int) -> dict[str, float | None]:
+    ms = sample.median_ms / batch
+    floor = None if rate is None else 1000 * gflop / rate
+    return {
+        "ms": ms,
+        "fps": 1000 / ms,
+        "p95_ms": sample.p95_ms / batch,
+        "cpu_ms": sample.cpu_ms / batch,
+        "rss_mb": sample.peak_rss_mb,
+        "gflop": gflop,
+        "limit_gops": rate,
+        "floor_ms": floor,
+        "share": None if floor is None else floor / ms,
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bank", type=Path, help="a bank file")
+    parser.add_argument("--style", help="whose bank to run; the library's first style if both are left out")
     parser.add_argument("--engines", default=",".join(installed_engines()))
-    parser.add_argument("--style", default=None, help="whose bank to run; the library's first style if left out")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--runs", type=int, default=10)
-    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     parser.add_argument("--sizes", default="360p,720p", help=f"of {', '.join(SIZES)}")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each has its turn")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of a turn")
+    parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     library = Library()
-    name = args.style or library.entries()[0].card.name
-    bank = StyleBank.load(args.bank) if args.bank else library.bank(parse_mix(name))
-    vector = bank.styles[1:2]
-    rows = []
-    for name in args.engines.split(","):
-        for precision in [p for p in PRECISIONS if p != "auto"]:
-            try:
-                engine = load_engine(bank, engine=name, precision=precision, device=args.device)
-            except EngineError as error:
-                print(f"{name} {precision}: {error}", file=sys.stderr)
-                continue
-            rate = product_rate(precision, args.device) if precision != "int8" else None
-            for label in args.sizes.split(","):
-                width, height = SIZES[label]
-                frames = np.random.default_rng(0).integers(0, 255, (args.batch, height, width, 3), np.uint8)
-                paint = partial(engine, frames, vector)
-                seconds = median_seconds(paint, args.runs) / args.batch
-                spent = median_seconds(paint, args.runs, time.process_time) / args.batch
-                work = flops(bank, (width, height))
-                row = {
-                    "engine": name,
-                    "precision": precision,
-                    "size": label,
-                    "ms": 1000 * seconds,
-                    "fps": 1 / seconds,
-                    "cpu_ms": 1000 * spent,
-                    "gflop": work / 1e9,
-                    "floor_ms": 1000 * work / rate if rate else None,
-                }
-                rows.append(row)
-                shown = (f"{k} {v:.1f}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items())
-                print("  ".join(shown), file=sys.stderr, flush=True)
-            engine.close()
+    if args.bank is None and args.style is None:
+        args.style = library.entries()[0].card.name
+    config = read_label(args.bank).config if args.bank else library.bank(parse_mix(args.style)).config
+    cases, rows = list(able(args)), []
+    for label in args.sizes.split(","):
+        for row in measure(args, cases, config, label):
+            rows.append(row)
+            shown = (f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items())
+            print("  ".join(shown), file=sys.stderr, flush=True)
     if args.json:
-        options = {"batch": args.batch, "warmup": WARMUP, "runs": args.runs}
-        print(json.dumps({"machine": describe(args.device), **options, "rows": rows}))
+        options = {name: getattr(args, name) for name in ("style", "batch", "rounds", "seconds")}
+        print(json.dumps({"machine": describe(args.device), "warmup": WARMUP, **options, "rows": rows}))
 
 
 if __name__ == "__main__":

@@ -134,7 +134,7 @@ class Bench:
         try:
             with Worker(self.plan.job("rate", precision=precision, device=device)) as worker:
                 operations: int = worker.about["operations"]
-                return operations / min(worker.sample(RATE_SECONDS).ms) / 1e6
+                return operations / worker.sample(RATE_SECONDS).best_ms / 1e6
         except EngineError:
             return None
 

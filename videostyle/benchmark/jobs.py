@@ -62,7 +62,8 @@ def auto(job: Job) -> Ready:
 def paint(job: Job) -> Ready:
     """A step paints ``batch`` frames of ``size`` with ``engine`` in ``precision`` on ``device``.
 
-    card_mb: what that took of the card's memory, in 10^6 bytes; null on others than CUDA cards.
+    engine, precision, device: what it is, where the job says "auto". card_mb: what that took of the card's memory, in
+    10^6 bytes; null on others than CUDA cards.
     """
     before = card_mb(job["device"])
     bank, vector = open_bank(job)
@@ -71,8 +72,9 @@ def paint(job: Job) -> Ready:
     frames = np.random.default_rng(0).integers(0, 256, (job["batch"], height, width, 3), np.uint8)
 
     def about() -> dict[str, Any]:
-        now = card_mb(job["device"])
-        return {"card_mb": now - before if now is not None and before is not None else None}
+        now = card_mb(engine.device)
+        taken = now - before if now is not None and before is not None else None
+        return {"engine": engine.name, "precision": engine.precision, "device": engine.device, "card_mb": taken}
 
     return partial(engine, frames, vector), about
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -36,6 +36,10 @@ class Sample:
         return statistics.median(self.ms)
 
     @property
+    def best_ms(self) -> float:
+        return min(self.ms)
+
+    @property
     def p95_ms(self) -> float:
         """What 95 of 100 steps stay at or below."""
         return sorted(self.ms)[math.ceil(0.95 * len(self.ms)) - 1]
@@ -46,12 +50,18 @@ class Sample:
         return 1000 * len(self.ms) / sum(self.ms)
 
 
-def joined(samples: list[Sample]) -> Sample:
+def joined(samples: Sequence[Sample]) -> Sample:
     """One sample of all steps."""
     memory = [sample.peak_rss_mb for sample in samples if sample.peak_rss_mb is not None]
     times = tuple(ms for sample in samples for ms in sample.ms)
     spent = sum(sample.cpu_ms * len(sample.ms) for sample in samples) / len(times)
     return Sample(times, spent, max(memory, default=None))
+
+
+def in_turn(workers: Sequence[Worker], rounds: int, seconds: float) -> list[Sample]:
+    """A sample of each, taken in ``rounds`` parts of so many seconds, all in turn: what drifts, drifts for all."""
+    parts = [[worker.sample(seconds) for worker in workers] for _ in range(rounds)]
+    return [joined([part[number] for part in parts]) for number in range(len(workers))]
 
 
 class Worker:
