@@ -289,6 +289,18 @@ def test_what_fails_ends_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 640 < holds.size[0] < 1280
 
 
+def test_what_would_take_seconds_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "Worker", Machine)
+    plan = Plan(None, "rain", TINY, [SMALL, (12800, 7200)], engines=["openvino"], devices=["cpu"])
+    found = Bench(plan)
+    found.run()
+    assert {row.size for row in found.rows if row.precision == "fp32"} == {SMALL}
+    assert [each.reason for each in found.lacking[1:]] == [
+        "too slow to be measured: a picture would take about 4.6 s",
+        "too slow to be measured: a picture would take about 18.4 s",
+    ]
+
+
 def test_nothing_at_all(monkeypatch: pytest.MonkeyPatch, folder: Path, capsys: Captured) -> None:
     monkeypatch.setattr(bench, "Worker", Machine)
     options = ["--bank", str(folder / "tiny.safetensors"), "--engine", "pytorch"]

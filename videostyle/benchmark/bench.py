@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -19,6 +20,8 @@ from videostyle.errors import EngineError
 from videostyle.styles import NetConfig
 
 RATE_SECONDS = 0.5
+TOO_SLOW = 1000.0
+"""Milliseconds that a picture may be expected to take, from the smaller ones, to be worth everybody's time."""
 TRIES = 3
 """Sizes that are measured to find the largest one that holds the rate."""
 
@@ -138,16 +141,22 @@ class Bench:
         except EngineError:
             return None
 
-    def _measure(self, case: Choice, size: Size) -> None:
+    def _measure(self, case: Choice, size: Size) -> bool:
+        """A new row, or an entry in ``lacking``; says which."""
         self._tell(f"{case.engine} {case.precision} on {case.device} at {size[0]}x{size[1]}")
         work = flops(self.plan.config, size) / 1e9
+        expected = [row.median_ms * math.prod(size) / math.prod(row.size) for row in self.rows if row.case == case]
+        if expected and expected[-1] > TOO_SLOW:
+            reason = f"too slow to be measured: a picture would take about {expected[-1] / 1000:.1f} s"
+            self.lacking.append(Lacking(case.engine, case.device, (case.precision,), size, reason))
+            return False
         try:
             with Worker(self.plan.job("paint", **asdict(case), size=size, batch=1)) as worker:
                 sample = worker.sample(self.plan.seconds)
                 card = worker.about["card_mb"]
         except EngineError as error:
             self.lacking.append(Lacking(case.engine, case.device, (case.precision,), size, str(error)))
-            return
+            return False
         gops = 1000 * work / sample.median_ms
         limit = self.limits.get((case.device, case.precision))
         self.rows.append(
@@ -164,6 +173,7 @@ class Bench:
                 share=None if limit is None else gops / limit,
             )
         )
+        return True
 
     def _find_what_holds(self) -> None:
         """Measure the fastest case at sizes between those of the plan, nearer and nearer to what holds the rate."""
@@ -172,7 +182,8 @@ class Bench:
             if wanted is None:
                 return
             self._total = (self._total or 0) + 1
-            self._measure(*wanted)
+            if not self._measure(*wanted):
+                return
 
     def advise(self) -> advice.Advice:
         """What to make of it."""

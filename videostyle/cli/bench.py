@@ -167,17 +167,20 @@ def show(bench: Bench) -> None:
 
 
 def table(rows: Sequence[Row]) -> Table:
-    """One line a row, the smallest size first."""
+    """One line a row, the smallest size first, in the 80 columns of a terminal."""
     from rich.table import Table
 
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("size", "engine", "precision", "device"):
+    for name in ("size", "engine"):
         shown.add_column(name, no_wrap=True)
-    for name in ("fps", "median ms", "p95 ms", "memory MB", "card MB", "Gop/s", "of the limit"):
+    cards = any(row.card_mb is not None for row in rows)
+    memory = ("peak\nMB", "card\nMB") if cards else ("peak\nMB",)
+    for name in ("fps", "median\nms", "p95\nms", *memory, "Gop/s", "of the\nlimit"):
         shown.add_column(name, justify="right", no_wrap=True)
     for row in sorted(rows, key=lambda row: math.prod(row.size)):
-        case = (f"{row.size[0]}x{row.size[1]}", row.engine, row.precision, row.device)
+        case = (f"{row.size[0]}x{row.size[1]}", f"{row.engine}/{row.precision}/{row.device}")
         times = [f"{number:.1f}" for number in (row.fps, row.median_ms, row.p95_ms)]
-        rest = ["-" if number is None else f"{number:.0f}" for number in (row.peak_rss_mb, row.card_mb, row.gops)]
-        shown.add_row(*case, *times, *rest, "-" if row.share is None else f"{row.share:.0%}")
+        rest = [row.peak_rss_mb, *([row.card_mb] if cards else []), row.gops]
+        shares = "-" if row.share is None else f"{row.share:.0%}"
+        shown.add_row(*case, *times, *("-" if number is None else f"{number:.0f}" for number in rest), shares)
     return shown
