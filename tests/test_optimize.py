@@ -258,7 +258,7 @@ def test_the_command_paints(folder: Path, capsys: Captured) -> None:
 
 def test_the_command_keeps_colours_and_begins_with_the_library(folder: Path, capsys: Captured) -> None:
     assert run([*COMMAND, "--start", "bank", "--keep-color", "--max-side", "64", "--strength", "0.8"]) == 0
-    assert "nearest to the pictures is" in capsys.readouterr().err
+    assert "the library's nearest style is" in capsys.readouterr().err
     photo, painted = load_picture("photo.png", max_side=64), load_picture("out.png")
     assert painted.shape == photo.shape
     assert run([*COMMAND, "--style", "sun", "--force"]) == 0
@@ -269,7 +269,7 @@ def test_the_command_keeps_colours_and_begins_with_the_library(folder: Path, cap
     [
         (["image", "photo.png", "out.png", "--style-image", "waves.png"], "need --optimize"),
         (["image", "photo.png", "out.png", "--optimize"], "no picture to paint like"),
-        ([*COMMAND, "--smooth", "off"], "say nothing to --optimize"),
+        ([*COMMAND, "--smooth", "off"], "for painting by a net alone"),
         ([*COMMAND, "--style", "sun", "--start", "noise"], "--style is what --start bank begins with"),
         ([*COMMAND, "--style", "sunflowers"], "sunflowers"),
         ([*COMMAND, "--mask", "missing.png"], "there is no such picture"),

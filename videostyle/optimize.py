@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -82,25 +83,35 @@ class PictureOptimizer:
         self._masks = [load_picture(style.mask) if style.mask else None for style in pictures]
         self._weights = [style.weight for style in pictures]
 
+    @property
+    def network(self) -> str:
+        """What the perceptual network's weights are, in short."""
+        digest = hashlib.sha256()
+        for weight in self._net.parameters():
+            digest.update(weight.detach().float().cpu().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
     def paint(
         self,
         photo: Image,
         *,
         start: Image | None = None,
         guide: Guide | None = None,
+        coarse: bool = True,
         kept: Path | None = None,
         told: Callable[[Step], None] = lambda step: None,
     ) -> Image:
         """Paint a photo, uint8 (H, W, 3) of at least 16 pixels each side.
 
         start: what to begin with, of the same size, instead of what the options say.
+        coarse: paint smaller sizes first; not needed where there is a good start.
         kept: file that holds the painting after each size; a call with the same arguments goes on from there.
         told: called after each iteration. Raises EngineError where the loss is no number.
         """
         height, width = photo.shape[:2]
         if min(height, width) < LEAST_SIDE:
             raise UsageError(f"{width}x{height} pixels are too few to optimise: {LEAST_SIDE} each side at least")
-        sizes = self.sizes(width, height)
+        sizes = self.sizes(width, height) if coarse else [(width, height)]
         level, change = _kept(kept)
         whole = to_tensor(photo).to(self.device).contiguous()
         first = whole if start is None else to_tensor(start).to(self.device).contiguous()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from videostyle.cli.common import Painting, check_paths, emit, force_option, painting_options, report_options, tell
-from videostyle.cli.optimizing import Optimizing, PaintProgress, optimizing_options, start_net
+from videostyle.cli.optimizing import Optimizing, PaintProgress, library_net, optimizing_options
 from videostyle.errors import UsageError
 
 if TYPE_CHECKING:
@@ -101,14 +101,13 @@ def _optimized(source: Path, painting: Painting, optimizing: Optimizing) -> tupl
     from videostyle.pictures import load_picture
     from videostyle.stylizer import keep_colors
 
-    if painting.engine != "auto" or painting.smooth != "auto":
-        raise UsageError("--engine and --smooth say nothing to --optimize: leave them out")
-    others = {"strength": painting.strength, "precision": painting.precision}
-    pictures, options = optimizing.resolve(painting.style, **others)
+    pictures, options = optimizing.resolve(painting)
     photo = load_picture(source, max_side=painting.max_side)
     optimizer = optimizing.load(pictures, options, painting.device, photo)
     began = perf_counter()
-    start = start_net(painting.style, optimizer, photo)(photo) if options.start == "bank" else None
+    start = None
+    if options.start == "bank":
+        start = library_net(painting.style, photo, optimizer.style_distance, optimizer.device)(photo)
     with PaintProgress() as progress:
         painted = optimizer.paint(photo, start=start, told=progress)
     painted = keep_colors(photo, painted) if painting.keep_color else painted

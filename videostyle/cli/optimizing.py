@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from videostyle.cli.common import tell
+from videostyle.cli.common import Painting, tell
 from videostyle.cli.progress import LINE_EVERY
 from videostyle.errors import StyleError, UsageError
 from videostyle.library import Library
@@ -65,15 +65,25 @@ class Optimizing:
         """Whether any of it was named."""
         return bool(self.images or self.masks or self.given or self.perceptual)
 
-    def resolve(self, style: str | None, **others: Any) -> tuple[tuple[StylePicture, ...], PaintOptions]:
+    def check(self, painting: Painting) -> None:
+        """Raises UsageError for options of painting by a net that say nothing here, StyleError for an unknown style."""
+        if painting.engine != "auto" or painting.smooth != "auto":
+            raise UsageError("--engine and --smooth are for painting by a net alone: leave them out")
+        if painting.style is not None:
+            Library().bank(parse_mix(painting.style))
+
+    def resolve(self, painting: Painting) -> tuple[tuple[StylePicture, ...], PaintOptions]:
         """The pictures and all options, checked. Raises UsageError for what is missing or makes no sense.
 
-        style: a mix of the library to begin with. others: fields of PaintOptions from options of their own.
+        painting: its style is what to begin with.
         """
+        self.check(painting)
+        style = painting.style
         if style is not None and self.given.get("start", "bank") != "bank":
             raise UsageError(f"--style is what --start bank begins with; it says nothing to {self.given['start']!r}")
         given = self.given if style is None else {**self.given, "start": "bank"}
-        return parse_pictures(self.images, self.masks), PaintOptions(**given, **others)
+        options = PaintOptions(**given, strength=painting.strength, precision=painting.precision)
+        return parse_pictures(self.images, self.masks), options
 
     def load(
         self, pictures: tuple[StylePicture, ...], options: PaintOptions, device: str, colors: Image
@@ -92,21 +102,24 @@ class Optimizing:
         return PictureOptimizer(pictures, options, net, device=device, colors=colors)
 
 
-def start_net(style: str | None, optimizer: PictureOptimizer, photo: Image) -> BankNet:
-    """The library's net for ``style``, or for what comes nearest to the pictures. Raises StyleError without styles."""
+def library_net(style: str | None, photo: Image, distance: Callable[[Image], float], device: str = "cpu") -> BankNet:
+    """The library's net for ``style``, or for the one whose painting of ``photo`` has the smallest ``distance``.
+
+    Raises StyleError for an unknown style, and where there is none at all.
+    """
     from videostyle.optimize_bank import BankNet, nearest
 
     library = Library()
     if style is None:
         entries = library.entries()
         if not entries:
-            raise StyleError("no style is installed to begin with: choose another --start")
+            raise StyleError("no style is installed: choose another --start and --fill than bank")
         bank = library.bank(StyleMix(((entries[0].card.name, 1.0),)))
-        style = nearest(bank, photo, optimizer.style_distance)
-        tell(f"note: the library's style nearest to the pictures is {style}")
+        style = nearest(bank, photo, distance)
+        tell(f"note: the library's nearest style is {style}")
     mix = parse_mix(style)
     bank = library.bank(mix)
-    return BankNet(bank, bank.vector(mix), optimizer.device)
+    return BankNet(bank, bank.vector(mix), device)
 
 
 def optimizing_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -156,12 +169,12 @@ def _option(field: Field[Any]) -> Callable[..., Any]:
 class PaintProgress:
     """How far paintings are, of how many, and the present one: two bars on a terminal, else a line now and then.
 
-    total: paintings. what: what one of them is called. ``done`` counts those that are ready, and may be set.
+    total: paintings. what: what one of them is called. before: how many were there already.
     """
 
-    def __init__(self, total: int = 1, what: str = "painting", *, done: int = 0) -> None:
-        self._total, self._what = total, what
-        self.done = self._before = done
+    def __init__(self, total: int = 1, what: str = "painting", *, before: int = 0) -> None:
+        self._total, self._what, self._before = total, what, before
+        self._done = 0
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
         console = Console(stderr=True)
         self._bar = Bar(
@@ -184,18 +197,22 @@ class PaintProgress:
     ) -> None:
         self._bar.stop()
 
+    def finish(self, number: int) -> None:
+        """One more is there."""
+        self._done += 1
+
     def __call__(self, step: Step) -> None:
         share = _share(step)
-        whole = self.done + share
+        whole = self._done + share
         text = f"{step.size[0]}x{step.size[1]}, iteration {step.iteration} of {step.iterations}, loss {step.loss:.3f}"
-        self._bar.update(self._all, completed=whole, note=f"{self.done + 1} of {self._total}")
+        self._bar.update(self._all, completed=whole, note=f"{self._done + 1} of {self._total}")
         self._bar.update(self._one, completed=share, description=text)
         now = perf_counter()
         if not self._bar.disable or now - self._shown < LINE_EVERY:
             return
         self._shown = now
         left = (now - self._began) * (self._total - whole) / max(whole - self._before, 1e-6)
-        tell(f"{self._what} {self.done + 1} of {self._total}: {text}, about {left / 60:.1f} minutes left")
+        tell(f"{self._what} {self._done + 1} of {self._total}: {text}, about {left / 60:.1f} minutes left")
 
 
 def _share(step: Step) -> float:
