@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,3 +100,14 @@ def test_the_peak_memory_of_this_process_is_plausible() -> None:
     peak = peak_rss_mb()
     assert peak is not None
     assert 10 < peak < 100_000
+
+
+def test_the_peak_memory_is_not_that_of_the_parent() -> None:
+    program = "from videostyle.stats import peak_rss_mb; print(peak_rss_mb())"
+    parent = (
+        "import subprocess, sys\n"
+        "memory = bytearray(b'x') * 400_000_000\n"
+        f"subprocess.run([sys.executable, '-c', {program!r}], check=True)"
+    )
+    said = subprocess.run([sys.executable, "-c", parent], check=True, capture_output=True, text=True).stdout
+    assert 1 < float(said) < 200

@@ -112,10 +112,14 @@ def _rounded(value: Any) -> Any:
 def peak_rss_mb() -> float | None:
     """The largest resident memory of this process so far in 10^6 bytes, None where the system does not tell.
 
-    ``getrusage`` on Unix (kibibytes on Linux, bytes on macOS), ``K32GetProcessMemoryInfo`` on Windows.
+    ``VmHWM`` on Linux, where ``getrusage`` begins with what the parent process had; ``getrusage`` on other Unix systems
+    (bytes on macOS, else kibibytes), ``K32GetProcessMemoryInfo`` on Windows.
     """
     if sys.platform == "win32":
         return _peak_windows()
+    if sys.platform == "linux":
+        with open("/proc/self/status", encoding="utf-8") as status:
+            return next((int(line.split()[1]) * 1024 / 1e6 for line in status if line.startswith("VmHWM:")), None)
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
