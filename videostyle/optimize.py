@@ -178,18 +178,21 @@ def minimise(
     told: called after each with its number from 1 and the loss before it.
     Raises EngineError where the loss is no number to begin with.
     """
-    image = image.contiguous().clone().requires_grad_()
-    best, least = image.detach().clone(), math.inf
+    image = image.contiguous()
+    spread = Spectrum(image, options.precondition)
+    change = torch.zeros_like(image).requires_grad_()
+    best, least = torch.zeros_like(image), math.inf
     losses: list[float] = []
 
     def closure() -> float:
-        loss, image.grad = objective(image)
+        loss, gradient = objective(image + spread(change.detach()))
+        change.grad = spread(gradient)
         losses.append(loss)
         return loss
 
-    optimizer = _optimizer(image, options)
+    optimizer = _optimizer(change, options)
     for iteration in range(1, options.iterations + 1):
-        before = image.detach().clone()
+        before = change.detach().clone()
         optimizer.step(closure)
         loss = losses[-1]
         if loss < least:
@@ -197,19 +200,39 @@ def minimise(
         elif not loss <= ASTRAY * least:
             if math.isinf(least):
                 raise EngineError("the loss is no finite number: try --precision fp32, or smaller weights")
-            image.data.copy_(best)
-            optimizer = _optimizer(image, options)
+            change.data.copy_(best)
+            optimizer = _optimizer(change, options)
         told(iteration, loss)
         if len(losses) > WINDOW and least > (1 - options.plateau) * min(losses[:-WINDOW]):
             break
-    return best
+    return image + spread(best)
 
 
-def _optimizer(image: Tensor, options: PaintOptions) -> torch.optim.Optimizer:
+class Spectrum:
+    """Turns variables into a change of a picture (1, 3, H, W): a filter by frequency^-power, its own transpose.
+
+    It preconditions the search: in pixels (power 0) L-BFGS took about twice the iterations that it took with power 0.5
+    to the same loss; with 0.35 and 0.65 about as many, with 1 more.
+    """
+
+    def __init__(self, image: Tensor, power: float) -> None:
+        self._size = image.shape[-2], image.shape[-1]
+        down, across = torch.fft.fftfreq(self._size[0]), torch.fft.rfftfreq(self._size[1])
+        frequency = (down[:, None].square() + across.square()).sqrt().clamp_min(1 / max(self._size))
+        gain = frequency**-power
+        self._gain = (gain / gain.mean()).to(image.device)
+
+    def __call__(self, values: Tensor) -> Tensor:
+        spectrum = torch.fft.rfft2(values, norm="ortho") * self._gain
+        filtered: Tensor = torch.fft.irfft2(spectrum, s=self._size, norm="ortho")
+        return filtered.contiguous()
+
+
+def _optimizer(change: Tensor, options: PaintOptions) -> torch.optim.Optimizer:
     if options.optimizer == "adam":
-        return torch.optim.Adam([image], lr=options.rate)
+        return torch.optim.Adam([change], lr=options.rate)
     # One iteration a step, without a line search: one evaluation each. The search took twice the time to the same loss.
-    return torch.optim.LBFGS([image], max_iter=1, history_size=HISTORY, tolerance_grad=0, tolerance_change=0)
+    return torch.optim.LBFGS([change], max_iter=1, history_size=HISTORY, tolerance_grad=0, tolerance_change=0)
 
 
 def chosen_precision(name: str, device: str) -> str:

@@ -25,6 +25,7 @@ class PaintOptions:
     strength: 0 to 1, how much of the style is asked for; 0 gives the photo.
     iterations: at most so many at each size; fewer where the loss falls by less than ``plateau`` of itself in 20.
     optimizer: "lbfgs" or "adam", the latter with learning rate ``rate``.
+    precondition: power of the frequencies by which the search is preconditioned; 0 searches in pixels.
     smallest: longer side in pixels below which no size is painted: the picture is painted at half its size first, and
     at half of that before, as long as it stays above.
     picture_side: longer side that style pictures are scaled to, 0 for four fifths of the painting's; never enlarged.
@@ -43,9 +44,10 @@ class PaintOptions:
     style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
     strength: float = 1.0
     iterations: int = 200
-    plateau: float = 0.01
+    plateau: float = 0.02
     optimizer: str = "lbfgs"
     rate: float = 0.02
+    precondition: float = 0.5
     smallest: int = 256
     picture_side: int = 0
     tile: int = 1024
