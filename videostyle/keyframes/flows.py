@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2 as opencv
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +16,7 @@ from videostyle.flow import DenseFlow, Flow, luma, places, visible, warp
 from videostyle.frame import Image
 from videostyle.keyframes.work import write_whole
 
+cv2: Any = opencv  # its type stubs lack half of what is used here
 Finder = Callable[[Image, Image], Flow]
 """Flow from the first picture to the second, both uint8 (H, W, 3)."""
 _RAFT_LEAST = 128
@@ -110,8 +112,12 @@ class Trace:
         return Trace(warp(self.at, step), warp(self.sure, step) * visible(there, back))
 
     def look_up(self, painting: Image) -> NDArray[np.float32]:
-        """float32 (H, W, 3) of a painting of the other frame."""
-        return warp(painting.astype(np.float32), self.at)
+        """float32 (H, W, 3), about 0 to 255, of a painting of the other frame.
+
+        By Lanczos: bilinear look-ups blur strokes, and keyframes pop out of what is carried by being sharper.
+        """
+        borders = {"interpolation": cv2.INTER_LANCZOS4, "borderMode": cv2.BORDER_REPLICATE}
+        return np.asarray(cv2.remap(painting.astype(np.float32), self.at, None, **borders), np.float32)
 
 
 def origin(height: int, width: int) -> Trace:
