@@ -26,7 +26,7 @@ COMMANDS = {
     "live": "Paint a webcam: in a window, a recording, your next call.",
     "video": "Turn a video file into a painting.",
     "image": "Turn a picture into a painting.",
-    "keyframes": "Paint a video offline: optimised keyframes, carried along the motion.",
+    "keyframes": "Paint a video offline: keyframes carried along its motion.",
     "styles": "List, show, add, remove styles; paint a photo in all of them.",
     "export": "Write a bank as a file that phones and other programs run.",
     "train": "Learn a bank of styles from pictures and photos.",
