@@ -25,7 +25,7 @@ LAYERS = (
     {"stylizer"},
     {"pipeline"},
     {"batch", "web", "export", "measure", "benchmark", "train", "train_data", "train_options", "distill"}
-    | {"optimize", "optimize_options", "optimize_loss", "optimize_bank", "keyframes"}
+    | {"optimize", "optimize_options", "optimize_loss", "optimize_search", "optimize_bank", "keyframes"}
     | {"painter", "controls", "live", "live_outputs", "doctor"},
     {"cli"},
 )

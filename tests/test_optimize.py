@@ -278,7 +278,7 @@ def test_the_command_keeps_colours_and_begins_with_the_library(folder: Path, cap
     [
         (["image", "photo.png", "out.png", "--style-image", "waves.png"], "need --optimize"),
         (["image", "photo.png", "out.png", "--optimize"], "no picture to paint like"),
-        ([*COMMAND, "--smooth", "off"], "for painting by a net alone"),
+        ([*COMMAND, "--smooth", "off"], "--smooth is for painting by a net alone"),
         ([*COMMAND, "--style", "sun", "--start", "noise"], "--style is what --start bank begins with"),
         ([*COMMAND, "--style", "sunflowers"], "sunflowers"),
         ([*COMMAND, "--mask", "missing.png"], "there is no such picture"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,16 +21,11 @@ from videostyle.frame import Image
 from videostyle.losses import gram, style_distance
 from videostyle.optimize_loss import Anchor, Objective, Style
 from videostyle.optimize_options import PaintOptions, StylePicture
+from videostyle.optimize_search import minimise
 from videostyle.perceptual import PerceptualNet
 from videostyle.pictures import load_picture
 from videostyle.quality import resized, to_tensor
 
-HISTORY = 10
-"""Steps that L-BFGS remembers: two pictures each."""
-WINDOW = 20
-"""Iterations over which a plateau is looked for."""
-ASTRAY = 2.0
-"""Without a line search a step of L-BFGS may go astray: where the loss is so many times the best, it begins anew."""
 PICTURE_SHARE = 0.8
 """Longer side of a style picture for each pixel of the painting's: 512 pixels for 640, as paintings are judged."""
 LEAST_SIDE = 16
@@ -165,74 +159,6 @@ class PictureOptimizer:
             where = None if mask is None else _scaled(to_tensor(mask).to(self.device), size)[:, :1].clamp(0, 1)
             styles.append(Style({name: gram(value) for name, value in found.items()}, weight, where))
         return styles
-
-
-def minimise(
-    objective: Objective,
-    image: Tensor,
-    options: PaintOptions,
-    told: Callable[[int, float], None] = lambda i, loss: None,
-) -> Tensor:
-    """The best image found from ``image``, float32 (1, 3, H, W), in so many iterations, or until a plateau.
-
-    told: called after each with its number from 1 and the loss before it.
-    Raises EngineError where the loss is no number to begin with.
-    """
-    image = image.contiguous()
-    spread = Spectrum(image, options.precondition)
-    change = torch.zeros_like(image).requires_grad_()
-    best, least = torch.zeros_like(image), math.inf
-    losses: list[float] = []
-
-    def closure() -> float:
-        loss, gradient = objective(image + spread(change.detach()))
-        change.grad = spread(gradient)
-        losses.append(loss)
-        return loss
-
-    optimizer = _optimizer(change, options)
-    for iteration in range(1, options.iterations + 1):
-        before = change.detach().clone()
-        optimizer.step(closure)
-        loss = losses[-1]
-        if loss < least:
-            best, least = before, loss
-        elif not loss <= ASTRAY * least:
-            if math.isinf(least):
-                raise EngineError("the loss is no finite number: try --precision fp32, or smaller weights")
-            change.data.copy_(best)
-            optimizer = _optimizer(change, options)
-        told(iteration, loss)
-        if len(losses) > WINDOW and least > (1 - options.plateau) * min(losses[:-WINDOW]):
-            break
-    return image + spread(best)
-
-
-class Spectrum:
-    """Turns variables into a change of a picture (1, 3, H, W): a filter by frequency^-power, its own transpose.
-
-    It preconditions the search: in pixels (power 0) L-BFGS took about twice the iterations that it took with power 0.5
-    to the same loss; with 0.35 and 0.65 about as many, with 1 more.
-    """
-
-    def __init__(self, image: Tensor, power: float) -> None:
-        self._size = image.shape[-2], image.shape[-1]
-        down, across = torch.fft.fftfreq(self._size[0]), torch.fft.rfftfreq(self._size[1])
-        frequency = (down[:, None].square() + across.square()).sqrt().clamp_min(1 / max(self._size))
-        gain = frequency**-power
-        self._gain = (gain / gain.mean()).to(image.device)
-
-    def __call__(self, values: Tensor) -> Tensor:
-        spectrum = torch.fft.rfft2(values, norm="ortho") * self._gain
-        filtered: Tensor = torch.fft.irfft2(spectrum, s=self._size, norm="ortho")
-        return filtered.contiguous()
-
-
-def _optimizer(change: Tensor, options: PaintOptions) -> torch.optim.Optimizer:
-    if options.optimizer == "adam":
-        return torch.optim.Adam([change], lr=options.rate)
-    # One iteration a step, without a line search: one evaluation each. The search took twice the time to the same loss.
-    return torch.optim.LBFGS([change], max_iter=1, history_size=HISTORY, tolerance_grad=0, tolerance_change=0)
 
 
 def chosen_precision(name: str, device: str) -> str:

@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from videostyle.cli.common import Painting, check_paths, force_option, painting_options, report_options, tell_report
+from videostyle.cli.common import Painting, check_paths, force_option, report_options, tell_report
 from videostyle.cli.keyframes_job import Job
 from videostyle.cli.optimizing import Optimizing, optimizing_options
 from videostyle.keyframes.options import FILLS, FLOWS, KeyframeOptions
+from videostyle.optimize_options import PRECISIONS
 
 
 def _numbers(context: click.Context, option: click.Parameter, value: str | None) -> tuple[int, ...] | None:
@@ -26,7 +27,22 @@ def _numbers(context: click.Context, option: click.Parameter, value: str | None)
 @click.argument("source", metavar="INPUT")
 @click.argument("output", metavar="OUTPUT", type=click.Path(path_type=Path))
 @optimizing_options
-@painting_options
+@click.option("--style", metavar="MIX", help="Of the library: what --start bank begins with, and --fill bank learns.")
+@click.option(
+    "--strength",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    help="How much of the style is asked for; 0 is the film.",
+)
+@click.option("--keep-color", is_flag=True, help="Take the brush strokes of the style, not its colours.")
+@click.option(
+    "--max-side", type=click.IntRange(min=16), metavar="N", help="Scale down so that no side is above N pixels."
+)
+@click.option(
+    "--precision", type=click.Choice(PRECISIONS), default=PRECISIONS[0], show_default=True, help="Of the optimisation."
+)
+@click.option("--device", metavar="auto|cpu|cuda|cuda:N|mps", default="auto", show_default=True, help="Where it runs.")
 @click.option("--every", type=click.IntRange(min=1), metavar="N", help="Every Nth frame of a scene is a keyframe.")
 @click.option("--at", callback=_numbers, metavar="N,N,...", help="These frames are keyframes, counted from 0.")
 @click.option(
@@ -69,7 +85,12 @@ def command(
     source: str,
     output: Path,
     optimizing: Optimizing,
-    painting: Painting,
+    style: str | None,
+    strength: float,
+    keep_color: bool,
+    max_side: int | None,
+    precision: str,
+    device: str,
     force: bool,
     as_json: bool,
     codec: str | None,
@@ -87,6 +108,7 @@ def command(
     videostyle keyframes holiday.mp4 look.mp4 --style-image painting.jpg --preview 2
     videostyle keyframes holiday.mp4 painted.mp4 --painted FRAMES
     """
+    painting = Painting(style, strength, keep_color, max_side, "auto", precision, device)
     check_paths(source, output, force=force)
     encoding = {"codec": codec, "quality": quality, "preset": preset}
     encoding = {name: value for name, value in encoding.items() if value is not None}

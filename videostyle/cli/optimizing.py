@@ -45,6 +45,8 @@ _HELP = {
     "match_color": "Bring the style pictures to the photo's colours first.",
     "seed": "Of the noise.",
 }
+FOR_NETS = ("engine", "smooth", "net")
+"""Options of painting, "auto" by default, that say nothing to optimisation."""
 _CHOICES = {"optimizer": OPTIMIZERS, "start": STARTS}
 
 
@@ -67,8 +69,9 @@ class Optimizing:
 
     def check(self, painting: Painting) -> None:
         """Raises UsageError for options of painting by a net that say nothing here, StyleError for an unknown style."""
-        if painting.engine != "auto" or painting.smooth != "auto":
-            raise UsageError("--engine and --smooth are for painting by a net alone: leave them out")
+        for field in fields(painting):
+            if field.name in FOR_NETS and getattr(painting, field.name) != "auto":
+                raise UsageError(f"--{field.name} is for painting by a net alone: leave it out")
         if painting.style is not None:
             Library().bank(parse_mix(painting.style))
 
