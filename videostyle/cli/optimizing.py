@@ -45,7 +45,7 @@ _HELP = {
     "match_color": "Bring the style pictures to the photo's colours first.",
     "seed": "Of the noise.",
 }
-FOR_NETS = ("engine", "smooth", "net")
+FOR_NETS = ("engine", "smooth")
 """Options of painting, "auto" by default, that say nothing to optimisation."""
 _CHOICES = {"optimizer": OPTIMIZERS, "start": STARTS}
 
