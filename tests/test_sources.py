@@ -201,6 +201,14 @@ def test_interlaced_is_deinterlaced_one_for_one(tmp_path: Path) -> None:
     assert source.notes == ["interlaced pictures were deinterlaced"]
 
 
+def test_a_part_of_a_film_is_not_damaged(tmp_path: Path) -> None:
+    """A decoder holds pictures back to bring them into order: those behind the part's end are not missing."""
+    path = make_clip(tmp_path / "clip.mp4", frames=60, options={"bf": "3", "g": "60", "x264-params": "rc-lookahead=10"})
+    with FileSource(path, duration=0.5) as source:
+        assert len(list(source)) == 15
+    assert source.notes == []
+
+
 def test_a_part_counts_from_its_first_frame(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "clip.mp4", frames=50, rate=25)
     with FileSource(path) as whole:

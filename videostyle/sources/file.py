@@ -208,7 +208,8 @@ class FileSource(Closing):
         """Adds to the notes what the whole stream was like."""
         if self._deinterlacer.used:
             self._note("interlaced pictures were deinterlaced")
-        lost = max(self._errors, self._packets - self._decoded)
+        # Where a part ends, the decoder still holds pictures of packets that it was given.
+        lost = self._errors if self._end is not None else max(self._errors, self._packets - self._decoded)
         # A few packets without a picture are normal in some codecs; a decoder that complains, or many, are not.
         if self._errors or lost > max(2, self._packets // 50):
             self._note(f"damaged: {lost} of {self._packets} pictures could not be decoded and are missing")
