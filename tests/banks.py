@@ -15,18 +15,27 @@ from videostyle.net import StyleNet, build
 from videostyle.styles import IDENTITY, NetConfig, StyleBank, StyleCard
 from videostyle.transformer_net import TransformerNet
 
-TINY = NetConfig("stylenet", channels=8, blocks=1, head=4)
+TINY = NetConfig("stylenet", channels=8, blocks=1, head=4, inner=6)
 TINY_TRANSFORMER = NetConfig("transformernet", channels=16, blocks=1, head=8)
 
 
-def tiny_bank(*names: str, seed: int = 0, styles_seed: int = 0) -> StyleBank:
+def tiny_bank(*names: str, seed: int = 0, styles_seed: int = 0, config: NetConfig = TINY) -> StyleBank:
     """A StyleNet bank; the same ``seed`` gives the same body, whatever its styles are called."""
     names = names or (IDENTITY, "rain", "sun")
     torch.manual_seed(seed)
-    net = StyleNet(TINY)
+    net = StyleNet(config)
     torch.manual_seed(styles_seed)
     styles = net.neutral(len(names)) + 0.3 * torch.randn(len(names), net.style_size)
-    return _bank(TINY, net, styles, names)
+    return _bank(config, net, styles, names)
+
+
+def painted(bank: StyleBank, images: NDArray[np.uint8]) -> Tensor:
+    """What eager float32 makes of images (N, H, W, 3) in each style of a bank: float32 (styles, N, 3, H, W)."""
+    net = build(bank.config).eval()
+    net.load_state_dict({name: torch.from_numpy(value) for name, value in bank.body.items()})
+    photos = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    with torch.inference_mode():
+        return torch.stack([net(photos, row[None]) for row in torch.from_numpy(bank.styles)])
 
 
 def tiny_transformer_bank(name: str = "mosaic", seed: int = 0) -> StyleBank:

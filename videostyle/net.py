@@ -55,13 +55,17 @@ class Conv(nn.Module):
 class Block(nn.Module):
     """Residual block: only its first convolution is normalised, which costs less and keeps the skip's contrast."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
-        self.conv1, self.norm1 = Conv(channels, channels), ConditionalNorm(channels)
-        self.conv2, self.norm2 = Conv(channels, channels), ConditionalNorm(channels, normalize=False)
+        self.conv1, self.norm1 = Conv(channels, hidden), ConditionalNorm(hidden)
+        self.conv2, self.norm2 = Conv(hidden, channels), ConditionalNorm(channels, normalize=False)
+
+    def inside(self, x: Tensor, style1: Tensor) -> Tensor:
+        """What the second convolution gets: (N, hidden, H, W)."""
+        return F.relu(self.norm1(self.conv1(x), style1))
 
     def forward(self, x: Tensor, style1: Tensor, style2: Tensor) -> Tensor:
-        out: Tensor = x + self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x), style1))), style2)
+        out: Tensor = x + self.norm2(self.conv2(self.inside(x, style1)), style2)
         return out
 
 
@@ -77,7 +81,7 @@ class StyleNet(nn.Module):
         super().__init__()
         c, h = config.channels, config.head
         self.stem, self.stem_norm = Conv(3 * SHRINK**2, c), ConditionalNorm(c, keep=True)
-        self.blocks = nn.ModuleList(Block(c) for _ in range(config.blocks))
+        self.blocks = nn.ModuleList(Block(c, config.hidden) for _ in range(config.blocks))
         self.up, self.up_norm = Conv(c, h), ConditionalNorm(h, normalize=False)
         self.out = Conv(h, 12)
         self.norms = [m for m in self.modules() if isinstance(m, ConditionalNorm)]
@@ -110,22 +114,29 @@ class StyleNet(nn.Module):
 
         x, styles: as ``forward`` takes them. Returns (N, channels, ceil(H / 4) + 2, ceil(W / 4) + 2).
         """
-        height, width = x.shape[-2:]
-        # The margin, and up to a multiple of 4; replication works for one pixel, too.
-        right, bottom = (MARGIN + -n % SHRINK for n in (width, height))
-        x = F.pixel_unshuffle(F.pad(x, (MARGIN, right, MARGIN, bottom), mode="replicate"), SHRINK)
         stem, *inner, _ = styles.split(self.style_sizes, dim=1)
-        x = F.relu(self.stem_norm(self.stem(x), stem))
+        x = self.begin(x, stem)
         for i, block in enumerate(self.blocks):
             args = (x, inner[2 * i], inner[2 * i + 1])
             x = checkpoint(block, *args, use_reentrant=False) if self.checkpointing else block(*args)
         return x
 
+    def begin(self, x: Tensor, stem: Tensor) -> Tensor:
+        """What the first block gets of images, for the stem's part of the style vectors; size as of ``features``."""
+        height, width = x.shape[-2:]
+        # The margin, and up to a multiple of 4; replication works for one pixel, too.
+        right, bottom = (MARGIN + -n % SHRINK for n in (width, height))
+        x = F.pixel_unshuffle(F.pad(x, (MARGIN, right, MARGIN, bottom), mode="replicate"), SHRINK)
+        return F.relu(self.stem_norm(self.stem(x), stem))
+
+    def head(self, x: Tensor, last: Tensor) -> Tensor:
+        """(N, head, 2 H, 2 W) of features (N, channels, H, W), for the last part of the style vectors."""
+        return F.relu(self.up_norm(self.up(F.interpolate(x, scale_factor=2.0, mode="nearest")), last))
+
     def paint(self, x: Tensor, styles: Tensor, size: tuple[int, int]) -> Tensor:
         """Images of ``size`` (H, W) from their ``features``: (N, 3, H, W)."""
         height, width = size
-        x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-        x = F.relu(self.up_norm(self.up(x), styles.split(self.style_sizes, dim=1)[-1]))
+        x = self.head(x, styles.split(self.style_sizes, dim=1)[-1])
         x = F.pixel_shuffle(self.out(x), 2)[..., MARGIN : MARGIN + height, MARGIN : MARGIN + width]
         return x if self.training else x.clamp(0, 1)
 

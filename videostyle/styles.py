@@ -112,12 +112,19 @@ class NetConfig:
 
     kind: "stylenet" (conditional instance norms, many styles) or "transformernet" (fast_neural_style, one style).
     channels, blocks, head: the width at quarter size, residual blocks, and the width at half size.
+    inner: the width between the two convolutions of a block ("stylenet" only); None: ``channels``.
     """
 
     kind: str = "stylenet"
     channels: int = 48
     blocks: int = 5
     head: int = 24
+    inner: int | None = None
+
+    @property
+    def hidden(self) -> int:
+        """The width between the two convolutions of a block."""
+        return self.inner or self.channels
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,13 +25,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from videostyle.distill import Teacher, mismatch, pruned
+from videostyle.distill import Teacher, mismatch
 from videostyle.errors import TrainingError, UsageError
 from videostyle.losses import content_distance, grid, relative_error, style_distance, total_variation
 from videostyle.motion import NextFrames, next_frames
 from videostyle.net import SHRINK, StyleNet, build
 from videostyle.perceptual import PerceptualNet, load_perceptual
 from videostyle.pictures import save_picture
+from videostyle.prune import pruned
 from videostyle.quality import to_tensor
 from videostyle.styles import IDENTITY, NetConfig, StyleBank, StyleCard
 from videostyle.train_data import Crops, picture_grams
@@ -57,8 +58,8 @@ class Trainer:
     """All the state of one training run.
 
     base: a trained bank to extend: its body and its styles stay as they are, only the new styles' vectors are learned.
-    start: a trained bank to begin from instead of at random: its body, and its vectors for styles of the same name; a
-    larger one is pruned.
+    start: a trained bank to begin from instead of at random: its body, and its vectors for styles of the same name; one
+    of more inner channels or a larger head is pruned.
     teacher: a trained bank with the same styles whose paintings are copied, too.
     data: what the card says of the pictures and photos: sources and licences.
     folder: where checkpoint, log (CSV) and previews (PNG) go; a run in the same folder goes on where it stopped.
@@ -126,7 +127,7 @@ class Trainer:
         if self.base:
             raise UsageError("a bank that is extended keeps its own weights: leave --start out")
         if bank.config != self.config:
-            bank = pruned(bank, self.config)
+            bank = pruned(bank, self.config, to_tensor(self.crops.batch(0)))
         self.net.load_state_dict({k: torch.from_numpy(v) for k, v in bank.body.items()})
         for row, name in enumerate(self.names):
             if name in bank.names:

@@ -101,7 +101,7 @@ class Teller:
 @click.option("--work", type=click.Path(path_type=Path), help="Checkpoint, log and previews  [default: OUT's, .work]")
 @click.option("--extend", type=click.Path(path_type=Path), help="Add styles to this bank; its body stays as it is.")
 @click.option(
-    "--start", type=click.Path(path_type=Path), help="Begin with this bank's weights, pruned if it is larger."
+    "--start", type=click.Path(path_type=Path), help="Begin with this bank's weights, pruned where it is wider."
 )
 @click.option("--teacher", type=click.Path(path_type=Path), help="Copy this bank's paintings, too: for a smaller net.")
 @click.option("--perceptual", metavar="FILE", help="VGG weights, or vgg16 or vgg19 for torchvision's download.")

@@ -175,14 +175,15 @@ class _StyleNet(_Net[T]):
         c, h = config.channels, config.head
         yield "stem", 3 * cls.shrink**2, c, 3
         for i in range(config.blocks):
-            yield f"blocks.{i}.conv1", c, c, 3
-            yield f"blocks.{i}.conv2", c, c, 3
+            yield f"blocks.{i}.conv1", c, config.hidden, 3
+            yield f"blocks.{i}.conv2", config.hidden, c, 3
         yield "up", c, h, 3
         yield "out", h, 12, 3
 
     @classmethod
     def style_sizes(cls, config: NetConfig) -> list[int]:
-        return [config.channels] * (3 + 4 * config.blocks) + [config.head] * 2
+        block = [config.hidden] * 2 + [config.channels] * 2
+        return [config.channels] * 3 + block * config.blocks + [config.head] * 2
 
     def __init__(self, ops: Ops[T], bank: StyleBank, styles: T, *, quantize: bool) -> None:
         super().__init__(ops, bank, styles, quantize=quantize)
