@@ -70,8 +70,9 @@ def _hardware(codec: str, quality: str, preset: tuple[str, str] | None, **fixed:
 
 
 ENCODERS: dict[str, Encoder] = {
-    # Brush strokes are texture everywhere: presets below "veryfast" cost more time than the style and save little.
-    "libx264": Encoder("h264", ("crf", 18), ("preset", "veryfast"), prompt={"tune": "zerolatency"}),
+    # Brush strokes are texture everywhere: "veryfast" takes twice the time of "superfast" (18 and 9.5 ms of a core for
+    # a painted 1280x720 picture) to make the file a tenth smaller, and slower presets cost more than the net.
+    "libx264": Encoder("h264", ("crf", 18), ("preset", "superfast"), prompt={"tune": "zerolatency"}),
     "libx265": Encoder(
         "hevc",
         ("crf", 22),
