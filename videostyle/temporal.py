@@ -92,14 +92,17 @@ class Smoother:
         self._seen, self._shown = seen, painting
         if before is None or shown is None or shown.shape != painting.shape:
             return painting
+        if self._strength is None and self._rest.any():
+            # Beside what rests, "auto" would find little along motions to hold still: not worth half the time.
+            self._shown = _mixed(painting, shown, _REST * self._rest)
+            return self._shown
         flow = self._motion(seen, before)
         trust = _trust(seen, before, flow)
         if trust.mean() < _CUT:
             return painting
         if self._strength is None:
-            flow *= (self._rest == 0)[..., None]
             trust *= _still(flow)
-            weight = np.maximum(trust * self._follow(painting, shown, trust), _REST * self._rest)
+            weight = trust * self._follow(painting, shown, trust)
         else:
             weight = trust * (_MOST * self._strength)
         if weight.any():
@@ -166,7 +169,8 @@ def _still(flow: Flow) -> NDArray[np.float32]:
 
 def _moved(picture: Image, flow: Flow) -> Image:
     size = picture.shape[1::-1]
-    at = cv2.add(_grown(flow, size), _whole(size))
+    at = _grown(flow, size)
+    at = cv2.add(at, _whole(size), at)
     # Four channels are looked up in less than half the time of three.
     four = cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA)
     four = cv2.remap(four, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
