@@ -61,7 +61,8 @@ def test_a_video_is_painted_frame_by_frame(capsys: Captured) -> None:
     assert (told["frames_in"], told["frames_out"], told["dropped"]) == (25, 25, 0)
     assert told["size"] == [64, 48]
     assert told["output"] == "out.mp4"
-    assert (told["engine"], told["device"]) == (installed_engines()[0], "cpu")
+    assert told["engine"] in installed_engines()  # the one that a short measurement found fastest
+    assert told["device"] == "cpu"
     assert 0 < told["latency_ms"]["p50"] <= told["latency_ms"]["p95"] <= told["latency_ms"]["max"] * 1.01
     assert told["fps"] == pytest.approx(25 / told["seconds"], rel=0.02)
     assert said.err.splitlines()[-1].startswith("out.mp4: 25 frames, 64x48 in ")

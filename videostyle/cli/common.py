@@ -136,6 +136,12 @@ _PAINTING = (
     ),
 )
 
+_ENCODING = (
+    click.option("--codec", help="What to encode with, as FFmpeg calls it. Left out: what suits OUTPUT's name."),
+    click.option("--quality", type=int, metavar="N", help="The encoder's quality (CRF): lower is better and larger."),
+    click.option("--preset", help="The encoder's preset: how much time it takes to save space."),
+)
+
 force_option = click.option("--force", is_flag=True, help="Overwrite the output if it is there already.")
 debug_option = click.option(
     "--debug", is_flag=True, expose_value=False, help="Show where in the program an error arose."
@@ -152,6 +158,19 @@ def painting_options(command: Command) -> Command:
         return command(painting=painting, **options)
 
     for option in reversed(_PAINTING):
+        gather = option(gather)
+    return gather  # type: ignore[return-value]
+
+
+def encoding_options(command: Command) -> Command:
+    """The options of ``_ENCODING`` that were given, as one argument ``encoding``: keyword arguments for a sink."""
+
+    @functools.wraps(command)
+    def gather(**options: Any) -> Any:
+        encoding = {name: options.pop(name) for name in ("codec", "quality", "preset")}
+        return command(encoding={name: value for name, value in encoding.items() if value is not None}, **options)
+
+    for option in reversed(_ENCODING):
         gather = option(gather)
     return gather  # type: ignore[return-value]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from videostyle.cli.common import Painting, check_paths, force_option, report_options, tell_report
+from videostyle.cli.common import Painting, check_paths, encoding_options, force_option, report_options, tell_report
 from videostyle.cli.keyframes_job import Job
 from videostyle.cli.optimizing import Optimizing, optimizing_options
 from videostyle.keyframes.options import FILLS, FLOWS, KeyframeOptions
@@ -76,9 +76,7 @@ def _numbers(context: click.Context, option: click.Parameter, value: str | None)
     help="How much motion the work folder may hold.",
 )
 @click.option("--preview", type=float, metavar="SECONDS", help="A quick look: so much of the film, small and rough.")
-@click.option("--codec", help="What to encode with, as FFmpeg calls it. Left out: what suits OUTPUT's name.")
-@click.option("--quality", type=int, metavar="N", help="The encoder's quality (CRF): lower is better and larger.")
-@click.option("--preset", help="The encoder's preset: how much time it takes to save space.")
+@encoding_options
 @force_option
 @report_options
 def command(
@@ -93,9 +91,7 @@ def command(
     device: str,
     force: bool,
     as_json: bool,
-    codec: str | None,
-    quality: int | None,
-    preset: str | None,
+    encoding: dict[str, Any],
     **wishes: Any,
 ) -> None:
     """Paint the video INPUT like a picture and write OUTPUT: slowly, and better than any net does.
@@ -110,7 +106,5 @@ def command(
     """
     painting = Painting(style, strength, keep_color, max_side, "auto", precision, device)
     check_paths(source, output, force=force)
-    encoding = {"codec": codec, "quality": quality, "preset": preset}
-    encoding = {name: value for name, value in encoding.items() if value is not None}
     report = Job(source, output, optimizing, painting, KeyframeOptions(**wishes), force, encoding).run()
     tell_report(report, as_json=as_json)

@@ -12,6 +12,7 @@ import click
 from videostyle.cli.common import (
     Painting,
     check_paths,
+    encoding_options,
     force_option,
     painting_options,
     report_options,
@@ -30,14 +31,10 @@ if TYPE_CHECKING:
 @click.argument("source", metavar="INPUT")
 @click.argument("output", metavar="OUTPUT")
 @painting_options
-@click.option("--codec", help="What to encode with, as FFmpeg calls it. Left out: what suits OUTPUT's name.")
-@click.option("--quality", type=int, metavar="N", help="The encoder's quality (CRF): lower is better and larger.")
-@click.option("--preset", help="The encoder's preset: how much time it takes to save space.")
+@encoding_options
 @force_option
 @report_options
-def command(
-    source: str, output: str, painting: Painting, force: bool, as_json: bool, **encoding: str | int | None
-) -> None:
+def command(source: str, output: str, painting: Painting, encoding: dict[str, Any], force: bool, as_json: bool) -> None:
     """Paint the video INPUT frame by frame and write OUTPUT, with the sound, subtitles and chapters of INPUT.
 
     \b
@@ -60,7 +57,7 @@ def paint_video(
 ) -> RunReport:
     """Paint ``source`` into ``output`` and show on stderr how far it is. All that can be wrong is found before frame 1.
 
-    encoding: keyword arguments for the sink; None stands for its own choice. through: makes the filter out of the
+    encoding: keyword arguments for the sink. through: makes the filter out of the
     stylizer and the names of the bank's styles; the stylizer itself is one.
     """
     from videostyle.cli.progress import RunProgress
@@ -74,8 +71,7 @@ def paint_video(
         ends.callback(frames.close)
         engine, stylizer = painting.start(mix, bank)
         ends.callback(engine.close)
-        chosen = {name: value for name, value in (encoding or {}).items() if value is not None}
-        sink = open_sink(output, stylizer.output_info(frames.info), force=force, **chosen)
+        sink = open_sink(output, stylizer.output_info(frames.info), force=force, **(encoding or {}))
         ends.callback(sink.close, complete=False)  # changes nothing once the pipeline has closed it
         progress = RunProgress()
         names = [name for name in bank.names if name != IDENTITY]
