@@ -3,7 +3,8 @@
 The floor of a frame is the multiplications and additions of its convolutions at the rate at which this machine
 multiplies matrices at best in the same precision (``videostyle.benchmark.rates``). The last row of a size is the usual
 transformer net in eager PyTorch (``benchmarks.fast_neural_style``). All of them are processes that are warm before the
-first one is measured, and take turns, so that a machine that becomes slower does so for all.
+first one is measured, and take turns, so that a machine that becomes slower does so for all. --beside does it with
+another bank, too, a student's teacher say.
 
 Frames are random bytes. ms is the median; cpu_ms is the processor time of a frame over all cores, which other programs
 beside this one change less; rss_mb is the largest resident memory of the process in 10^6 bytes.
@@ -51,17 +52,21 @@ def job(args: argparse.Namespace, kind: str, **values: Any) -> dict[str, Any]:
     return {"kind": kind, "bank": str(args.bank) if args.bank else None, "style": args.style, **values}
 
 
-def measure(args: argparse.Namespace, cases: list[tuple[str, str]], config: NetConfig, label: str) -> list[Any]:
-    """The rows of one size."""
+def measure(args: argparse.Namespace, able: list[tuple[str, str]], nets: dict[str, NetConfig], label: str) -> list[Any]:
+    """The rows of one size. nets: by their names in the rows, the networks of the bank and of the one beside it."""
     size = SIZES[label]
-    precisions = list(dict.fromkeys(precision for _, precision in cases))
+    precisions = list(dict.fromkeys(precision for _, precision in able))
+    cases = [(net, name, precision) for net in nets for name, precision in able]
     with ExitStack() as ends:
 
         def start(*arguments: Any) -> Worker:
             return ends.enter_context(Worker(*arguments))
 
         where = {"device": args.device, "size": size, "batch": args.batch}
-        painters = [start(job(args, "paint", engine=name, precision=each, **where)) for name, each in cases]
+        files = {net: {} if net == "bank" else {"bank": net, "style": None} for net in nets}
+        painters = [
+            start(job(args, "paint", engine=name, precision=each, **where, **files[net])) for net, name, each in cases
+        ]
         reference = start({"size": size, "device": args.device}, "benchmarks.fast_neural_style")
         products = [start({"kind": "rate", "precision": each, "device": args.device}) for each in precisions]
         operations = [worker.about["operations"] for worker in products]
@@ -70,13 +75,13 @@ def measure(args: argparse.Namespace, cases: list[tuple[str, str]], config: NetC
         precision: count / sample.best_ms / 1e6
         for precision, count, sample in zip(precisions, operations, samples[len(cases) + 1 :], strict=True)
     }
-    kinds = [{"engine": name, "net": "bank", "precision": precision} for name, precision in cases]
+    kinds = [{"engine": name, "net": net, "precision": precision} for net, name, precision in cases]
     return [
         {**kind, "size": label, **figures(sample, flops(net, size) / 1e9, rates.get(str(kind["precision"])), batch)}
         for kind, sample, net, batch in zip(
             [*kinds, REFERENCE],
             samples[: len(cases) + 1],
-            [*[config] * len(cases), USUAL],
+            [*(nets[net] for net, _, _ in cases), USUAL],
             [*[args.batch] * len(cases), 1],
             strict=True,
         )
@@ -102,6 +107,7 @@ def figures(sample: Sample, gflop: float, rate: float | None, batch: int) -> dic
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bank", type=Path, help="a bank file")
+    parser.add_argument("--beside", metavar="FILE", help="another bank, measured in the same turns")
     parser.add_argument("--style", help="whose bank to run; the library's first style if both are left out")
     parser.add_argument("--engines", default=",".join(installed_engines()))
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
@@ -114,10 +120,12 @@ def main() -> None:
     library = Library()
     if args.bank is None and args.style is None:
         args.style = library.entries()[0].card.name
-    config = read_label(args.bank).config if args.bank else library.bank(parse_mix(args.style)).config
+    nets = {"bank": read_label(args.bank).config if args.bank else library.bank(parse_mix(args.style)).config}
+    if args.beside:
+        nets[args.beside] = read_label(Path(args.beside)).config
     cases, rows = list(able(args)), []
     for label in args.sizes.split(","):
-        for row in measure(args, cases, config, label):
+        for row in measure(args, cases, nets, label):
             rows.append(row)
             shown = (f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items())
             print("  ".join(shown), file=sys.stderr, flush=True)

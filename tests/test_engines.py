@@ -173,7 +173,7 @@ def test_a_closed_engine_says_so(engine: StyleEngine, bank: StyleBank) -> None:
 
 def test_auto_chooses_what_is_there() -> None:
     engine = load_engine(BANKS["stylenet"], device="cpu")
-    assert engine.name == installed_engines()[0]
+    assert engine.name in installed_engines()  # the one that a short measurement found fastest
 
 
 @pytest.mark.parametrize("half", [False, True])
