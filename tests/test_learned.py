@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.banks import tiny_bank, tiny_transformer_bank, with_ranges
+from videostyle.doctor import Check, software
 from videostyle.errors import StyleError
 from videostyle.learned import LearnedStyle, load_style_file
 from videostyle.library import Library
@@ -56,6 +57,8 @@ def test_files_that_are_no_learned_style(tmp_path: Path) -> None:
         LearnedStyle.load(tmp_path / "bank.safetensors")
     path = tmp_path / "mine.safetensors"
     learned(tiny_bank()).save(path)
+    with pytest.raises(StyleError, match="without a net of its own"):
+        StyleBank.load(path)
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(StyleError, match="cannot be read"):
         load_style_file(path)
@@ -140,3 +143,12 @@ def test_taking_a_style_out_of_a_bank(library: Library) -> None:
     assert taken.names == (IDENTITY, "sun")
     assert np.array_equal(taken.styles, library.bank(parse_mix("sun")).styles[[0, 2]])
     assert isinstance(library.take("mine"), LearnedStyle)
+
+
+def test_the_doctor_and_export_take_it_for_what_it_is(library: Library, tmp_path: Path) -> None:
+    assert software.styles(library) == Check("styles", "ok", "4 styles, 1 of them yours")
+    assert library.load(tmp_path / "own/mine.safetensors").names == (IDENTITY, "rain", "sun", "mine")
+    tiny_bank(IDENTITY, "rain", "sun", seed=1).save(tmp_path / "shipped/one.safetensors")
+    found = software.styles(Library(tmp_path / "shipped", tmp_path / "own"))
+    assert found.status == "warn"
+    assert "videostyle learn --again mine" in found.found

@@ -123,9 +123,9 @@ class Library:
             if name != IDENTITY or len(mix.names) == 1:
                 named.setdefault(self.find(name).shelved.path, name)
         (path, leader), *others = named.items()
-        whole = self._load(path)
+        whole = self.load(path)
         for path, name in others:
-            bank = self._load(path)
+            bank = self.load(path)
             if bank.body_hash != whole.body_hash:
                 raise StyleError(
                     f"{leader} and {name} belong to different nets ({whole.path} and {path}) and cannot be mixed: "
@@ -151,8 +151,11 @@ class Library:
                     return bank
         return None
 
-    def _load(self, path: Path) -> StyleBank:
-        """The bank in a file, or the one that paints the learned style in it."""
+    def load(self, path: Path) -> StyleBank:
+        """The bank in a file, or for a learned style that of the library which paints it, with the style joined.
+
+        Raises StyleError where the file is damaged, and where the body is missing.
+        """
         style = load_style_file(path)
         if isinstance(style, StyleBank):
             return style

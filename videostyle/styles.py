@@ -232,6 +232,8 @@ class StyleBank:
         Raises StyleError where the file is missing, is no bank, or differs from the hash on its card.
         """
         label = read_label(path)
+        if label.body is not None:
+            raise StyleError(f"{path} is a learned style without a net of its own: videostyle styles import keeps it")
         try:
             with safe_open(path, "np") as file:
                 tensors = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118
