@@ -21,7 +21,7 @@ from tests.banks import tiny_bank, tiny_transformer_bank
 from tests.clips import decoded
 from videostyle.cli import run
 from videostyle.cli.common import Painting
-from videostyle.cli.live import source_options, whole_bank
+from videostyle.cli.live import keyed, source_options, whole_bank
 from videostyle.errors import UsageError
 from videostyle.library import HOME_VARIABLE, Library
 from videostyle.sinks import open_sink
@@ -122,6 +122,14 @@ def test_all_styles_of_one_net_are_there_to_switch_to() -> None:
     mix, bank = whole_bank(painting, Library(shipped=Path("none"), own=own))
     assert str(mix) == "rain"
     assert set(bank.names) == {"identity", "rain", "sun", "snow"}
+
+
+def test_own_styles_have_keys() -> None:
+    shipped = [f"style-{number}" for number in range(12)]
+    assert keyed([*shipped, "mine"], {"mine"}) == (*shipped[:8], "mine", *shipped[8:])
+    assert keyed(["rain", "mine"], {"mine"}) == ("rain", "mine")
+    own = [f"own-{number}" for number in range(11)]
+    assert keyed([*shipped, *own], set(own)) == (*own, *shipped)
 
 
 def test_sources_get_the_options_that_they_have() -> None:

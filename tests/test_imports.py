@@ -18,13 +18,14 @@ LAYERS = (
     {"errors", "address"},
     {"frame"},
     {"keys", "governor", "scaling"}
-    | {"channel", "stats", "color", "yuv", "canvas", "output", "pictures", "sources", "sinks", "styles", "library"},
+    | {"channel", "stats", "color", "yuv", "canvas", "output", "pictures", "scenes", "sources", "sinks"}
+    | {"styles", "learned", "library"},
     {"net", "transformer_net", "fast_neural_style"},
     {"engines"},
     {"quantize", "flow", "steadiness", "temporal", "losses", "perceptual", "quality", "motion"},
     {"stylizer"},
     {"pipeline"},
-    {"batch", "web", "export", "measure", "benchmark", "train", "train_data", "train_options", "distill"}
+    {"batch", "web", "export", "measure", "benchmark", "train", "train_data", "train_options", "distill", "learn"}
     | {"optimize", "optimize_options", "optimize_loss", "optimize_search", "optimize_bank", "keyframes"}
     | {"painter", "controls", "live", "live_outputs", "doctor"},
     {"cli"},

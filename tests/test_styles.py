@@ -167,6 +167,11 @@ def test_library_names_near_matches(tmp_path: Path) -> None:
         _library(tmp_path).bank(parse_mix("Snwo"))
 
 
+def test_a_picture_is_no_style_yet(tmp_path: Path) -> None:
+    with pytest.raises(StyleError, match=r"'my\.jpg' is a file, not a style: videostyle learn"):
+        _library(tmp_path).bank(parse_mix("my.jpg"))
+
+
 def test_styles_of_different_nets_do_not_mix(tmp_path: Path) -> None:
     with pytest.raises(StyleError, match=r"rain and snow belong to different nets .*one.*two"):
         _library(tmp_path).bank(parse_mix("rain,snow"))

@@ -204,6 +204,13 @@ def test_crops_depend_on_seed_and_number_alone(data: Path) -> None:
     assert (crops.batch(3) != crops.batch(4)).any()
 
 
+def test_made_up_pictures_take_the_place_of_photos() -> None:
+    crops = Crops(None, TrainOptions(**OPTIONS))
+    assert crops.batch(3).shape == (2, 64, 64, 3)
+    np.testing.assert_array_equal(crops[6], crops.batch(3)[0])
+    assert (crops[6] != crops[7]).any()
+
+
 def test_augmented_pictures_differ_and_the_first_is_plain(data: Path) -> None:
     net = PerceptualNet(tiny_weights())
     plain = picture_grams(data / "pictures/a.png", net, TrainOptions(**OPTIONS))

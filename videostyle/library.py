@@ -15,9 +15,11 @@ from platformdirs import user_cache_path, user_data_path
 from safetensors import SafetensorError
 
 from videostyle.errors import StyleError
+from videostyle.learned import LearnedStyle, load_style_file, wider
 from videostyle.styles import (
     IDENTITY,
     BankLabel,
+    NetConfig,
     StyleBank,
     StyleCard,
     StyleMix,
@@ -50,7 +52,7 @@ def cache_folder() -> Path:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shelved:
-    """A bank file of the library. own: it lies in the user's folder and may be removed."""
+    """A style file of the library, a bank or a learned style. own: it lies in the user's folder and may be removed."""
 
     path: Path
     label: BankLabel
@@ -121,9 +123,9 @@ class Library:
             if name != IDENTITY or len(mix.names) == 1:
                 named.setdefault(self.find(name).shelved.path, name)
         (path, leader), *others = named.items()
-        whole = StyleBank.load(path)
+        whole = self.load(path)
         for path, name in others:
-            bank = StyleBank.load(path)
+            bank = self.load(path)
             if bank.body_hash != whole.body_hash:
                 raise StyleError(
                     f"{leader} and {name} belong to different nets ({whole.path} and {path}) and cannot be mixed: "
@@ -131,25 +133,70 @@ class Library:
                 )
             fresh = [row for row, card in enumerate(bank.cards) if card.name not in whole.names]
             cards = (*whole.cards, *(bank.cards[row] for row in fresh))
-            whole = replace(whole, styles=np.concatenate([whole.styles, bank.styles[fresh]]), cards=cards)
+            styles, ranges = np.concatenate([whole.styles, bank.styles[fresh]]), wider(whole.ranges, bank.ranges)
+            whole = replace(whole, styles=styles, cards=cards, ranges=ranges)
         return whole
 
-    def add(self, bank: StyleBank, *, force: bool = False) -> Path:
+    def lacks_body(self, entry: Entry) -> bool:
+        """Whether a style was learned on a body that is not here, or not any more: it has to be learned again."""
+        label = entry.shelved.label
+        return label.body is not None and self._body(label.config, label.body) is None
+
+    def _body(self, config: NetConfig, body_hash: str) -> StyleBank | None:
+        """The bank that a learned style fits."""
+        for shelved in self._shelf:
+            if shelved.label.body is None and shelved.label.config == config:
+                bank = StyleBank.load(shelved.path)
+                if bank.body_hash == body_hash:
+                    return bank
+        return None
+
+    def load(self, path: Path) -> StyleBank:
+        """The bank in a file, or for a learned style that of the library which paints it, with the style joined.
+
+        Raises StyleError where the file is damaged, and where the body is missing.
+        """
+        style = load_style_file(path)
+        if isinstance(style, StyleBank):
+            return style
+        body = self._body(style.config, style.body)
+        if body is None:
+            raise StyleError(
+                f"style {style.card.name!r} was learned on a net that is not here any more: learn it again, from the "
+                f"pictures that are kept with it, by videostyle learn --again {style.card.name}"
+            )
+        return style.on(body)
+
+    def take(self, name: str) -> StyleBank | LearnedStyle:
+        """The style called ``name`` by itself, as ``add`` takes it. Raises StyleError where there is none."""
+        style = load_style_file(self.find(name).shelved.path)
+        if isinstance(style, LearnedStyle):
+            return style
+        rows = [row for row, known in enumerate(style.names) if known in (name, IDENTITY)]
+        return replace(style, styles=style.styles[rows], cards=tuple(style.cards[row] for row in rows))
+
+    def change(self, name: str, card: StyleCard) -> Path:
+        """Give the user's own style ``name`` another card, and with it perhaps another name; returns its file.
+
+        Raises StyleError for a style that is not the user's, and as ``add`` for the new name.
+        """
+        self._check_own(name)
+        style = described(self.take(name), card)
+        path = self.add(style, force=card.name == name)
+        if card.name != name:
+            self.remove(name)
+        return path
+
+    def add(self, bank: StyleBank | LearnedStyle, *, force: bool = False) -> Path:
         """Keep ``bank`` among the user's own styles, under the name of its first style; returns the file.
 
         Raises StyleError, with nothing written, where a name is malformed, shipped already, or the user's already and
         ``force`` is off.
         """
-        names = [check_name(name) for name in bank.names if name != IDENTITY]
+        names = [name for name in bank.names if name != IDENTITY]
         if not names:
             raise StyleError("a bank without styles cannot be added")
-        for entry in self.entries():
-            if entry.card.name not in names:
-                continue
-            if not entry.shelved.own:
-                raise StyleError(f"style {entry.card.name!r} is shipped with videostyle: choose another name")
-            if not force:
-                raise StyleError(f"you have a style {entry.card.name!r} already: choose another name, or --force")
+        self.check_free(names, force=force)
         try:
             self._own.mkdir(parents=True, exist_ok=True)
             path = self._free_path(names[0])
@@ -158,24 +205,41 @@ class Library:
                 self._drop(shelved, names)
             plain = self._own / f"{names[0]}.safetensors"
             if not plain.exists():  # it was taken by what has just been replaced
-                path.with_suffix(".json").replace(plain.with_suffix(".json"))
+                if path.with_suffix(".json").exists():
+                    path.with_suffix(".json").replace(plain.with_suffix(".json"))
                 path = path.replace(plain)
         except (OSError, SafetensorError) as error:
             raise StyleError(f"{self._own} cannot be written: {error}") from error
         self._reread()
         return path
 
+    def check_free(self, names: Collection[str], *, force: bool) -> None:
+        """Raises StyleError where ``add`` would refuse a style for its name."""
+        for name in names:
+            check_name(name)
+        for entry in self.entries():
+            if entry.card.name not in names:
+                continue
+            if not entry.shelved.own:
+                raise StyleError(f"style {entry.card.name!r} is shipped with videostyle: choose another name")
+            if not force:
+                raise StyleError(f"you have a style {entry.card.name!r} already: choose another name, or --force")
+
     def remove(self, name: str) -> Path:
         """Delete one of the user's own styles; returns the file that held it. Raises StyleError for any other."""
-        shelved = self.find(name).shelved
-        if name == IDENTITY or not shelved.own:
-            raise StyleError(f"style {name!r} is shipped with videostyle and stays; only your own can be removed")
+        shelved = self._check_own(name)
         try:
             self._drop(shelved, [name])
         except (OSError, SafetensorError) as error:
             raise StyleError(f"{shelved.path} cannot be removed: {error}") from error
         self._reread()
         return shelved.path
+
+    def _check_own(self, name: str) -> Shelved:
+        shelved = self.find(name).shelved
+        if name == IDENTITY or not shelved.own:
+            raise StyleError(f"style {name!r} is shipped with videostyle and stays; only your own can be changed")
+        return shelved
 
     def _free_path(self, name: str) -> Path:
         stems = [name, *(f"{name}-{number}" for number in range(2, 1000))]
@@ -195,3 +259,10 @@ class Library:
         else:
             shelved.path.unlink()
             shelved.path.with_suffix(".json").unlink(missing_ok=True)
+
+
+def described(style: StyleBank | LearnedStyle, card: StyleCard) -> StyleBank | LearnedStyle:
+    """A style by itself, as ``Library.take`` gives it, under another card."""
+    if isinstance(style, LearnedStyle):
+        return replace(style, card=card)
+    return style.with_cards(tuple(old if old.name == IDENTITY else card for old in style.cards))

@@ -87,14 +87,24 @@ class PerceptualNet(nn.Module):
         return x
 
 
-def load_perceptual(source: str | Path | None = None, *, deepest: str = "relu4_3") -> PerceptualNet:
+def load_perceptual(
+    source: str | Path | None = None, *, deepest: str = "relu4_3", unasked: bool = True
+) -> PerceptualNet:
     """Perceptual network from ``source``, else from $VIDEOSTYLE_PERCEPTUAL, else torchvision's VGG-16.
 
     source: "vgg16" or "vgg19" (torchvision's ImageNet weights, downloaded once and cached), or a file of weights in
     torchvision's layout (``features.N.weight``): safetensors, or .pth read with ``weights_only=True``.
-    Raises UsageError where there is no such file, it is of another layout, or the download fails.
+    unasked: whether to download where neither names a source.
+    Raises UsageError where there is no such file, it is of another layout, or the download fails or was not asked for.
     """
-    source = str(source or os.environ.get(ENVIRONMENT) or "vgg16")
+    named = source or os.environ.get(ENVIRONMENT)
+    source = str(named or "vgg16")
+    if not named and not unasked and not _cached(source):
+        raise UsageError(
+            "pictures are compared by what the network VGG-16 sees in them, and its weights are not on this computer: "
+            f"--perceptual vgg16 downloads them once (528 MB, from PyTorch), --perceptual FILE or ${ENVIRONMENT} names "
+            "a file that is here"
+        )
     weights = _download(source) if source in CONVOLUTIONS else _read(Path(source))
     count = sum(key.startswith("features.") and key.endswith(".weight") for key in weights)
     for name, stages in CONVOLUTIONS.items():
@@ -113,6 +123,14 @@ def _read(path: Path) -> dict[str, Tensor]:
     except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise UsageError(f"{path} cannot be read as perceptual weights: {error}") from error
     return weights
+
+
+def _cached(name: str) -> bool:
+    """Whether torchvision's weights have been downloaded before."""
+    from torchvision import models
+
+    weights = models.get_model_weights(name)["IMAGENET1K_V1"]
+    return Path(torch.hub.get_dir(), "checkpoints", Path(weights.url).name).is_file()
 
 
 def _download(name: str) -> dict[str, Tensor]:

@@ -163,6 +163,22 @@ def save_picture(path: str | Path, image: Image, *, quality: int = 95, force: bo
     write_picture(path, image, quality)
 
 
+def encode_jpeg(image: Image, quality: int = 92) -> bytes:
+    """The JPEG file of uint8 RGB (H, W, 3), in full chroma. quality: 1..100."""
+    out = io.BytesIO()
+    Pil.fromarray(np.ascontiguousarray(image)).save(out, "JPEG", quality=quality, subsampling=0)
+    return out.getvalue()
+
+
+def decode_jpeg(data: bytes) -> Image:
+    """uint8 RGB (H, W, 3) from ``encode_jpeg``. Raises SourceError for what is damaged."""
+    try:
+        with Pil.open(io.BytesIO(data)) as picture:
+            return np.array(picture.convert("RGB"))
+    except _BROKEN as exc:
+        raise SourceError(f"a picture inside a file is damaged ({exc}); get the file again") from exc
+
+
 def check_picture_target(path: Path, *, force: bool) -> None:
     """What :func:`save_picture` refuses of a path, before there is a picture to save."""
     if path.suffix.lower() not in FORMATS:

@@ -27,6 +27,8 @@ from safetensors.numpy import save_file
 from videostyle.errors import StyleError
 
 FORMAT = "videostyle-bank-1"
+LEARNED = "videostyle-style-1"
+"""Format of a style without a body: see ``videostyle.learned``."""
 STYLES = "styles"
 """Name of the tensor (S, P) of style vectors; all other tensors belong to the network's body."""
 
@@ -101,6 +103,8 @@ def check_name(name: str) -> str:
 
 def unknown_style(name: str, known: Iterable[str]) -> StyleError:
     """The error for a name that is not among ``known``, with near matches."""
+    if "." in name:
+        return StyleError(f"{name!r} is a file, not a style: videostyle learn FILE --name NAME makes a picture one")
     near = difflib.get_close_matches(name.lower(), list(known), n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     return StyleError(f"There is no style {name!r}.{hint} All styles: videostyle styles list")
@@ -235,6 +239,8 @@ class StyleBank:
         Raises StyleError where the file is missing, is no bank, or differs from the hash on its card.
         """
         label = read_label(path)
+        if label.body is not None:
+            raise StyleError(f"{path} is a learned style without a net of its own: videostyle styles import keeps it")
         try:
             with safe_open(path, "np") as file:
                 tensors = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118
@@ -254,42 +260,51 @@ class StyleBank:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BankLabel:
-    """All of a bank but its tensors. sha256: of the safetensors file, as its card says; None without a card."""
+    """All of a style file but its tensors.
+
+    sha256: of the safetensors file, as its card says; None without a card. body: for a learned style, ``body_hash`` of
+    the bank that it was learned on; None where the file holds a body of its own.
+    """
 
     config: NetConfig
     cards: tuple[StyleCard, ...]
     recipe: Mapping[str, Any]
     sha256: str | None
     ranges: Mapping[str, Range]
+    body: str | None = None
 
 
 def is_bank(path: Path) -> bool:
-    """Whether a file says that it is a bank, readable by this version or not."""
+    """Whether a file says that it is a bank or a learned style, readable by this version or not."""
     try:
         with safe_open(path, "np") as file:
-            return str((file.metadata() or {}).get("format")).startswith("videostyle-bank")
+            return str((file.metadata() or {}).get("format")).startswith(("videostyle-bank", "videostyle-style"))
     except (OSError, SafetensorError):
         return False
 
 
 def read_label(path: Path) -> BankLabel:
-    """What a bank says of itself, without reading its weights. Raises StyleError where it is no bank."""
+    """What a bank or a learned style says of itself, its tensors unread. Raises StyleError where a file is none."""
     try:
         with safe_open(path, "np") as file:
             metadata = file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise StyleError(f"{path} cannot be read as a style bank: {error}") from error
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") not in (FORMAT, LEARNED):
         raise StyleError(f"{path} is no videostyle bank (format {metadata.get('format')!r}, wanted {FORMAT!r})")
     described = path.with_suffix(".json")
     try:
-        config, names = NetConfig(**json.loads(metadata["config"])), json.loads(metadata["names"])
+        config = NetConfig(**json.loads(metadata["config"]))
         bounds = json.loads(metadata.get("ranges", "{}"))
         ranges = {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
+        if metadata["format"] == LEARNED:
+            card = StyleCard(**json.loads(metadata["card"]))
+            return BankLabel(config, (card,), json.loads(metadata["recipe"]), None, ranges, metadata["body"])
         if not described.exists():
+            names = json.loads(metadata["names"])
             return BankLabel(config, tuple(StyleCard(name=name) for name in names), {}, None, ranges)
-        card = json.loads(described.read_text(encoding="utf-8"))
-        cards = tuple(StyleCard(**entry) for entry in card["styles"])
-        return BankLabel(config, cards, card["recipe"], card["sha256"], ranges)
+        about = json.loads(described.read_text(encoding="utf-8"))
+        cards = tuple(StyleCard(**entry) for entry in about["styles"])
+        return BankLabel(config, cards, about["recipe"], about["sha256"], ranges)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise StyleError(f"{path} or its card {described.name} is damaged: {type(error).__name__}: {error}") from error

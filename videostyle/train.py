@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from videostyle.distill import Teacher, mismatch
 from videostyle.errors import TrainingError, UsageError
-from videostyle.losses import content_distance, grid, relative_error, style_distance, total_variation
+from videostyle.losses import Features, content_distance, grid, relative_error, style_distance, total_variation
 from videostyle.motion import NextFrames, next_frames
 from videostyle.net import SHRINK, StyleNet, build
 from videostyle.perceptual import PerceptualNet, load_perceptual
@@ -57,6 +57,7 @@ class Progress:
 class Trainer:
     """All the state of one training run.
 
+    photos: a folder, or None for pictures that are made up (``videostyle.scenes``) in their place.
     base: a trained bank to extend: its body and its styles stay as they are, only the new styles' vectors are learned.
     start: a trained bank to begin from instead of at random: its body, and its vectors for styles of the same name; one
     of more inner channels or a larger head is pruned.
@@ -66,7 +67,7 @@ class Trainer:
     """
 
     specs: Sequence[StyleSpec]
-    photos: Path
+    photos: Path | None
     folder: Path
     options: TrainOptions = field(default_factory=TrainOptions)
     config: NetConfig = field(default_factory=NetConfig)
@@ -116,12 +117,16 @@ class Trainer:
         self.step = 0
         self.recent: dict[str, float] = {}
         with torch.no_grad():
-            targets = [picture_grams(spec.picture, self.vgg, o, i) for i, spec in enumerate(self.specs)]
+            targets = [self._target(spec, i) for i, spec in enumerate(self.specs)]
         self.grams = {name: torch.stack([t[name] for t in targets]) for name in o.style_layers}
         weights = [(s.style_weight * o.style_weight, s.content_weight * o.content_weight) for s in self.specs]
         self.weights = torch.tensor(weights, device=self.device)
         if self.checkpoint.exists():
             self.resume()
+
+    def _target(self, spec: StyleSpec, seed: int) -> dict[str, Tensor]:
+        found = [picture_grams(of, self.vgg, self.options, seed) for of in (spec.picture, *spec.more)]
+        return {name: torch.stack([grams[name] for grams in found]).mean(0) for name in self.options.style_layers}
 
     def _begin_from(self, bank: StyleBank, rows: Tensor) -> None:
         if self.base:
@@ -137,8 +142,19 @@ class Trainer:
     def checkpoint(self) -> Path:
         return self.folder / "checkpoint.pt"
 
-    def losses(self, photos: Tensor, which: Tensor, variant: Tensor) -> dict[str, Tensor]:
-        """photos: (N, 3, H, W) in [0, 1]. which, variant: int (N,), style (-1 for the identity) and picture variant."""
+    def content(self, photos: Tensor) -> dict[str, Tensor]:
+        """What is to be kept of photos, (N, 3, H, W) in [0, 1]: the activations that contents are compared by."""
+        with torch.no_grad():
+            found: dict[str, Tensor] = self.vgg(photos, (self.options.content_layer,))
+        return found
+
+    def losses(
+        self, photos: Tensor, which: Tensor, variant: Tensor, target: Features | None = None
+    ) -> dict[str, Tensor]:
+        """photos: (N, 3, H, W) in [0, 1]. which, variant: int (N,), style (-1 for the identity) and picture variant.
+
+        target: ``content`` of the photos that are painted, where it is known already.
+        """
         o = self.options
         painted, same = which >= 0, which < 0
         half = o.precision != "fp32"
@@ -159,8 +175,7 @@ class Trainer:
         if same.any():
             found["identity"] = (shown[same] - photos[same]).abs().mean()
         if painted.any():
-            with torch.no_grad():
-                target = self.vgg(photos[painted], (o.content_layer,))
+            target = self.content(photos[painted]) if target is None else target
             seen_as = self.vgg(shown[painted], {*o.style_layers, o.content_layer})
             chosen = which[painted]
             grams = {name: values[chosen, variant[painted]] for name, values in self.grams.items()}
@@ -224,15 +239,19 @@ class Trainer:
         count, first = len(self.specs), self.step * self.options.batch
         return range(first // count, (first + self.options.batch) // count + 1)
 
-    def update(self, photos: Tensor) -> dict[str, float]:
-        """One optimiser step. Raises TrainingError, with the weights as they were, where a loss is no finite number."""
+    def update(self, photos: Tensor, target: Features | None = None, done: float | None = None) -> dict[str, float]:
+        """One optimiser step. photos, target: as ``losses`` takes them. done: share of the run that is over, in [0, 1],
+        which the learning rate goes by; of the steps, if None.
+
+        Raises TrainingError, with the weights as they were, where a loss is no finite number.
+        """
         o = self.options
         ramp = min(1.0, (self.step + 1) / o.warmup)
-        fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.step / o.steps))
+        fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (self.step / o.steps if done is None else done)))
         for group in self.optimizer.param_groups:
             group["lr"] = o.rate * ramp * fall
         which, variant = (t.to(self.device) for t in self.draw())
-        found = self.losses(photos, which, variant)
+        found = self.losses(photos, which, variant, target)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(found["loss"]).backward()
         self.scaler.unscale_(self.optimizer)

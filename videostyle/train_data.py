@@ -16,19 +16,29 @@ from videostyle.losses import gram
 from videostyle.perceptual import PerceptualNet
 from videostyle.pictures import load_picture
 from videostyle.quality import to_tensor
+from videostyle.scenes import scene
 from videostyle.train_options import TrainOptions
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
 
 
-class Crops:
-    """Random crops of photos: item i depends on (seed, i) alone, so that a resumed run sees what it would have seen."""
+def photos_in(folder: Path) -> list[Path]:
+    """All pictures in a folder and those below it. Raises UsageError where there is none."""
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURES) if folder.is_dir() else []
+    if not paths:
+        raise UsageError(f"no photos in {folder}: give a folder of JPEG or PNG photos (a few hundred or more)")
+    return paths
 
-    def __init__(self, folder: Path, options: TrainOptions) -> None:
-        self.paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURES) if folder.is_dir() else []
-        if not self.paths:
-            raise UsageError(f"no photos in {folder}: give a folder of JPEG or PNG photos (a few hundred or more)")
+
+class Crops:
+    """Random crops of photos: item i depends on (seed, i) alone, so that a resumed run sees what it would have seen.
+
+    folder: None for pictures that are made up (``videostyle.scenes``) in their place.
+    """
+
+    def __init__(self, folder: Path | None, options: TrainOptions) -> None:
         self.options = options
+        self.paths = [] if folder is None else photos_in(folder)
 
     def batch(self, step: int) -> NDArray[np.uint8]:
         """uint8 (batch, crop, crop, 3): the crops of one step."""
@@ -36,6 +46,8 @@ class Crops:
         return np.stack([self[index] for index in range(first, first + self.options.batch)])
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        if not self.paths:
+            return scene(self.options.crop, self.options.seed + index)
         rng = np.random.default_rng((self.options.seed, index))
         crop, (low, high) = self.options.crop, self.options.photo_side
         image = Image.fromarray(load_picture(self.paths[rng.integers(len(self.paths))]))
@@ -49,10 +61,12 @@ class Crops:
         return np.ascontiguousarray(out[:, ::-1] if rng.integers(2) else out)
 
 
-def picture_grams(picture: Path, net: PerceptualNet, options: TrainOptions, seed: int = 0) -> dict[str, Tensor]:
-    """Gram matrices of a style picture: layer -> float32 (options.augment, C, C)."""
+def picture_grams(
+    picture: Path | NDArray[np.uint8], net: PerceptualNet, options: TrainOptions, seed: int = 0
+) -> dict[str, Tensor]:
+    """Gram matrices of a style picture, a file or uint8 (H, W, 3): layer -> float32 (options.augment, C, C)."""
     rng = np.random.default_rng(seed)
-    image = Image.fromarray(load_picture(picture))
+    image = Image.fromarray(load_picture(picture) if isinstance(picture, Path) else picture)
     variants: list[dict[str, Tensor]] = []
     for i in range(options.augment):
         scale = options.picture_side / max(image.size)

@@ -8,18 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from videostyle.errors import UsageError
+from videostyle.frame import Image
 from videostyle.perceptual import CONTENT_LAYER, STYLE_LAYERS
 from videostyle.styles import StyleCard
 
 
 @dataclass(frozen=True, slots=True)
 class StyleSpec:
-    """One style to learn: its picture, what its card says, and its own weights (factors on the common ones)."""
+    """One style to learn: its picture, what its card says, and its own weights (factors on the common ones).
 
-    picture: Path
+    picture, more: files, or uint8 RGB (H, W, 3); the style of several is the mean of their Gram matrices.
+    """
+
+    picture: Path | Image
     card: StyleCard
     style_weight: float = 1.0
     content_weight: float = 1.0
+    more: tuple[Path | Image, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

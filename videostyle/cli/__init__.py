@@ -27,6 +27,7 @@ COMMANDS = {
     "video": "Turn a video file into a painting.",
     "image": "Turn a picture into a painting.",
     "keyframes": "Paint a video offline: keyframes carried along its motion.",
+    "learn": "Learn a style from a picture of yours, in two minutes.",
     "styles": "List, show, add, remove styles; paint a photo in all of them.",
     "export": "Write a bank as a file that phones and other programs run.",
     "train": "Learn a bank of styles from pictures and photos.",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from videostyle.engines import DEVICES, ENGINES, PRECISIONS, StyleEngine
-from videostyle.errors import StyleError, UsageError
+from videostyle.errors import EngineError, StyleError, UsageError
 from videostyle.library import Library
 from videostyle.styles import StyleBank, StyleMix, parse_mix
 
@@ -178,6 +178,39 @@ def encoding_options(command: Command) -> Command:
 def report_options(command: Command) -> Command:
     """--json (argument ``as_json``) and --debug (which ``videostyle.cli.run`` looks at itself)."""
     return json_option(debug_option(command))
+
+
+_CARD = {
+    "title": "The picture it was learned from.",
+    "artist": "Who made that picture.",
+    "year": "When.",
+    "rights": "Its licence, and that of the weights.",
+}
+
+
+def card_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--title, --artist, --year and --rights, as one argument ``about`` with those that were given."""
+
+    @functools.wraps(command)
+    def gather(**options: Any) -> Any:
+        about = {name: options.pop(name) for name in _CARD}
+        return command(about={name: text for name, text in about.items() if text is not None}, **options)
+
+    wrapped: Callable[..., Any] = gather
+    for name, text in reversed(_CARD.items()):
+        wrapped = click.option(f"--{name}", help=text)(wrapped)
+    return wrapped
+
+
+def pick_device(name: str) -> str:
+    """``name``, or for "auto" a CUDA card if there is one, else the CPU. Raises EngineError where PyTorch lacks it."""
+    from videostyle.engines.pytorch import lacks
+
+    if name == "auto":
+        return "cpu" if lacks("cuda") else "cuda"
+    if reason := lacks(name):
+        raise EngineError(reason)
+    return name
 
 
 def check_paths(source: str | Path, output: str | Path, *, force: bool) -> None:

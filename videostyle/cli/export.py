@@ -88,7 +88,8 @@ def _find(name: str) -> StyleBank:
         return read_checkpoint(path, StyleCard(path.stem))
     if path.suffix:
         raise UsageError(f"{path}: there is no such file")
-    return StyleBank.load(Library().find(name).shelved.path)
+    library = Library()
+    return library.load(library.find(name).shelved.path)
 
 
 def _tell(report: Report) -> None:

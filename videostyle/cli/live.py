@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from videostyle.sinks.view import View
     from videostyle.stats import RunReport
 
+DIGITS = 9
+"""Keys that a style has to itself."""
 USUAL_FPS = 30.0
 """What is held where a source does not say its rate."""
 
@@ -82,7 +85,8 @@ def command(
         raise UsageError("--no-window leaves nowhere to paint to: add --record FILE, --virtual-camera or --stream URL")
     library = Library()
     mix, bank = whole_bank(painting, library)
-    names = tuple(name for name in bank.names if name != IDENTITY) or bank.names
+    own = {entry.card.name for entry in library.entries() if entry.shelved.own}
+    names = keyed([name for name in bank.names if name != IDENTITY], own) or bank.names
     with ExitStack() as ends:
         options = source_options(source, loop=loop, mirror=not no_mirror, reconnect=not no_reconnect)
         frames = open_source(source, paced=True, **options)
@@ -116,6 +120,13 @@ def whole_bank(painting: Painting, library: Library) -> tuple[StyleMix, StyleBan
             except StyleError:
                 continue  # of another net: it can be painted by itself, not switched to
     return mix, bank
+
+
+def keyed(names: Sequence[str], own: Collection[str]) -> tuple[str, ...]:
+    """``names`` in the order of the keys 1 to 9: one's own styles are the last of the nine, so that each has a key."""
+    others, mine = ([name for name in names if (name in own) == is_own] for is_own in (False, True))
+    before = max(0, DIGITS - len(mine))
+    return (*others[:before], *mine, *others[before:])
 
 
 def source_options(source: str, *, loop: bool, mirror: bool, reconnect: bool) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from videostyle.cli.common import Painting, tell
+from videostyle.cli.common import Painting, pick_device, tell
 from videostyle.cli.progress import LINE_EVERY
 from videostyle.errors import StyleError, UsageError
 from videostyle.library import Library
@@ -92,15 +92,10 @@ class Optimizing:
         self, pictures: tuple[StylePicture, ...], options: PaintOptions, device: str, colors: Image
     ) -> PictureOptimizer:
         """The optimizer, with its network loaded. Raises UsageError and EngineError where it cannot run."""
-        from videostyle.engines.pytorch import lacks
-        from videostyle.errors import EngineError
         from videostyle.optimize import PictureOptimizer
         from videostyle.perceptual import load_perceptual
 
-        if device == "auto":
-            device = "cpu" if lacks("cuda") else "cuda"
-        elif reason := lacks(device):
-            raise EngineError(reason)
+        device = pick_device(device)
         net = load_perceptual(self.perceptual, deepest=options.deepest)
         return PictureOptimizer(pictures, options, net, device=device, colors=colors)
 

@@ -72,8 +72,46 @@ class RunProgress:
         print(f"{frames}, {pace}{left}", file=self._stream, flush=True)
 
 
+class ShareProgress:
+    """How much of a run that tells its own time is over. ``with`` clears the bar away at the end, whatever happened.
+
+    stream, every: as of ``RunProgress``.
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, every: float | None = None) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._every = LINE_EVERY if every is None else every
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"))
+        self._bar = Bar(*columns, console=Console(file=self._stream), transient=True, disable=not self._stream.isatty())
+        self._task = self._bar.add_task("starting", total=1, left="")
+        self._shown = perf_counter()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, done: float, seconds_left: float, text: str) -> None:
+        """done: in [0, 1]. text: how it stands."""
+        left = f"{clock(seconds_left)} left"
+        self._bar.update(self._task, completed=done, description=text, left=left)
+        now = perf_counter()
+        if self._bar.disable and now - self._shown >= self._every:
+            self._shown = now
+            print(f"{text}, {left}", file=self._stream, flush=True)
+
+
 def remaining(step: Progress, expected: int) -> str:
     """The time that is left at the pace so far, as h:mm:ss or m:ss."""
-    seconds = round((expected - step.frames) * step.seconds / step.frames)
+    return clock((expected - step.frames) * step.seconds / step.frames)
+
+
+def clock(time: float) -> str:
+    """Seconds as h:mm:ss or m:ss."""
+    seconds = round(time)
     hours, rest = divmod(seconds, 3600)
     return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"

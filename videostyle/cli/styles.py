@@ -10,9 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from videostyle.cli.common import Painting, emit, force_option, painting_options, report_options, tell
-from videostyle.errors import StyleError
-from videostyle.library import Entry, Library
+from videostyle.cli.common import (
+    Painting,
+    card_options,
+    emit,
+    force_option,
+    painting_options,
+    report_options,
+    tell,
+)
+from videostyle.errors import StyleError, UsageError
+from videostyle.learned import LearnedStyle, load_style_file
+from videostyle.library import Entry, Library, described
+from videostyle.output import check_target, write_error
 from videostyle.styles import IDENTITY, StyleBank, StyleCard, StyleMix, check_name, is_bank, parse_mix
 
 if TYPE_CHECKING:
@@ -37,7 +47,8 @@ def list_styles(as_json: bool) -> None:
     library = _library()
     entries = library.entries()
     if as_json:
-        emit({"styles": [_describe(entry) for entry in entries], "notes": library.notes})
+        styles = [_describe(entry) | {"usable": not library.lacks_body(entry)} for entry in entries]
+        emit({"styles": styles, "notes": library.notes})
         return
     if not entries:
         tell("There are no styles here yet: videostyle styles add FILE --name NAME")
@@ -50,8 +61,10 @@ def list_styles(as_json: bool) -> None:
     for title in ("title", "artist", "year", "from"):
         table.add_column(title)
     for entry in entries:
-        card = entry.card
-        table.add_row(card.name, card.title, card.artist, card.year, "you" if entry.shelved.own else "videostyle")
+        card, source = entry.card, "you" if entry.shelved.own else "videostyle"
+        if library.lacks_body(entry):
+            source += f" (its net is gone: videostyle learn --again {card.name})"
+        table.add_row(card.name, card.title, card.artist, card.year, source)
     Console(markup=False, highlight=False).print(table)
 
 
@@ -111,23 +124,74 @@ def sheet(
 
 @command.command("add")
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("--name", required=True, help="What to call the style: lower-case letters, digits, hyphens.")
-@click.option("--title", default="", help="The picture it was learned from.")
-@click.option("--artist", default="", help="Who made that picture.")
-@click.option("--year", default="", help="When.")
-@click.option("--rights", default="", help="Its licence, and that of the weights.")
+@click.option("--name", help="What to call the style: lower-case letters, digits, hyphens. Left out: as FILE calls it.")
+@card_options
 @force_option
 @report_options
-def add(file: Path, name: str, title: str, artist: str, year: str, rights: str, force: bool, as_json: bool) -> None:
-    """Keep the style in FILE as your own: a checkpoint of PyTorch's fast_neural_style example (.pth, .safetensors),
-    or a style that videostyle learned elsewhere."""
-    check_name(name)
-    card = StyleCard(name, title, artist, year, rights)
-    bank = _renamed(StyleBank.load(file), card, file) if is_bank(file) else _imported(file, card)
-    path = _library().add(bank, force=force)
+def add(file: Path, name: str | None, about: dict[str, Any], force: bool, as_json: bool) -> None:
+    """Keep the style in FILE as your own: a style that videostyle learned elsewhere, or a checkpoint of PyTorch's
+    fast_neural_style example (.pth, .safetensors), which needs a --name."""
+    library = _library()
+    style = _single(file, about if name is None else {**about, "name": check_name(name)})
+    path = library.add(style, force=force)
+    name = next(name for name in style.names if name != IDENTITY)
     if as_json:
         emit({"added": name, "path": str(path)})
     tell(f"Added {name} ({path}). Try it: videostyle image PHOTO OUT.png --style {name}")
+    if library.lacks_body(library.find(name)):
+        tell(f"note: it was learned on a net that is not here: videostyle learn --again {name}")
+
+
+command.add_command(add, "import")
+
+
+@command.command("export")
+@click.argument("name")
+@click.argument("file", metavar="FILE.safetensors", type=click.Path(path_type=Path))
+@force_option
+@report_options
+def export(name: str, file: Path, force: bool, as_json: bool) -> None:
+    """Write the style NAME to a file, which styles import keeps on another computer."""
+    if file.suffix != ".safetensors":
+        raise UsageError(f"{file}: a style is a .safetensors file")
+    style = _library().take(name)
+    check_target(file, force=force)
+    try:
+        style.save(file)
+    except OSError as error:
+        raise write_error(error, file) from error
+    if as_json:
+        emit({"exported": name, "path": str(file)})
+    card = "" if isinstance(style, LearnedStyle) else f" and its card {file.with_suffix('.json')}"
+    tell(f"Exported {name}: {file}{card}.")
+
+
+@command.command("rename")
+@click.argument("name")
+@click.argument("new_name")
+@report_options
+def rename(name: str, new_name: str, as_json: bool) -> None:
+    """Call your own style NAME by NEW_NAME."""
+    library = _library()
+    path = library.change(name, replace(library.find(name).card, name=new_name))
+    if as_json:
+        emit({"renamed": new_name, "path": str(path)})
+    tell(f"{name} is now {new_name} ({path}).")
+
+
+@command.command("describe")
+@click.argument("name")
+@card_options
+@report_options
+def describe(name: str, about: dict[str, Any], as_json: bool) -> None:
+    """Fill in the card of your own style NAME: where its picture comes from, and whose it is."""
+    if not about:
+        raise UsageError("nothing to fill in: give --title, --artist, --year or --rights")
+    library = _library()
+    path = library.change(name, replace(library.find(name).card, **about))
+    if as_json:
+        emit({"described": name, "path": str(path)} | about)
+    tell(f"{name}: {', '.join(f'{key} {value!r}' for key, value in about.items())} ({path})")
 
 
 @command.command("remove")
@@ -155,20 +219,19 @@ def _describe(entry: Entry) -> dict[str, Any]:
     return {**asdict(entry.card), "quality": dict(entry.card.quality), **about}
 
 
-def _imported(file: Path, card: StyleCard) -> StyleBank:
-    from videostyle.fast_neural_style import read_checkpoint
+def _single(file: Path, given: dict[str, Any]) -> StyleBank | LearnedStyle:
+    """The one style in a file; its card says what is ``given``, and what it said where that leaves something open."""
+    if not is_bank(file):
+        from videostyle.fast_neural_style import read_checkpoint
 
-    return read_checkpoint(file, card)
-
-
-def _renamed(bank: StyleBank, card: StyleCard, file: Path) -> StyleBank:
-    """A bank of one style under another name; what ``card`` leaves open stays as it was."""
-    named = [name for name in bank.names if name != IDENTITY]
+        if "name" not in given:
+            raise UsageError(f"{file} does not say what its style is called: give it a --name")
+        return read_checkpoint(file, StyleCard(**given))
+    style = load_style_file(file)
+    named = [style.card] if isinstance(style, LearnedStyle) else [c for c in style.cards if c.name != IDENTITY]
     if len(named) != 1:
         raise StyleError(f"{file} holds {len(named)} styles: only files of a single one can be added")
-    given = {key: value for key, value in asdict(card).items() if value}
-    cards = tuple(replace(other, **given) if other.name != IDENTITY else other for other in bank.cards)
-    return bank.with_cards(cards)
+    return described(style, replace(named[0], **given))
 
 
 def _paint_all(library: Library, picture: Image, painting: Painting) -> Iterator[tuple[str, Image]]:

@@ -54,7 +54,9 @@ def style_specs(table: list[Mapping[str, Any]], pictures: Path) -> list[StyleSpe
         entry = dict(row)
         try:
             picture = pictures / entry.pop("picture")
-            weights = {key: float(entry.pop(key)) for key in ("style_weight", "content_weight") if key in entry}
+            weights: dict[str, Any] = {
+                key: float(entry.pop(key)) for key in ("style_weight", "content_weight") if key in entry
+            }
             specs.append(StyleSpec(picture, StyleCard(**{"name": picture.stem, **entry}), **weights))
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"[[style]] {dict(row)}: {error}") from error

@@ -17,7 +17,7 @@ from videostyle.doctor.check import Check
 from videostyle.engines import ENGINES, EngineRow, StyleEngine, load_engine
 from videostyle.errors import VideoStyleError
 from videostyle.library import Library
-from videostyle.styles import StyleBank, StyleMix
+from videostyle.styles import StyleMix
 
 LEAST_PYTHON = (3, 11)
 
@@ -61,7 +61,7 @@ def styles(library: Library | None = None) -> Check:
     entries = library.entries()
     for path in {entry.shelved.path: None for entry in entries}:
         try:
-            StyleBank.load(path)
+            library.load(path)
         except VideoStyleError as error:
             faults.append(str(error))
             entries = [entry for entry in entries if entry.shelved.path != path]

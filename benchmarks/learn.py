@@ -1,0 +1,105 @@
+"""python -m benchmarks.learn: how soon a style is learned from a picture, how good it is, and in how much memory.
+
+Pictures that are not in the bank are learned with the product's defaults, each in a process of its own; seconds and the
+largest resident memory are that process's own, loading included. Photos that no net was trained on are then painted at
+640x360 and judged as ``benchmarks.quality`` does. "start" is the known style that learning begins with, painted and
+judged alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from benchmarks.machine import describe
+from benchmarks.quality import PHOTOS, SIZE
+from videostyle.learn import Learner, LearnOptions, picture_of
+from videostyle.optimize_bank import BankNet
+from videostyle.perceptual import load_perceptual
+from videostyle.pictures import load_picture, save_picture
+from videostyle.quality import Judgement, features, judge, load_photos, style_grams
+from videostyle.stats import peak_rss_mb
+from videostyle.styles import StyleBank, StyleCard, StyleMix
+
+PICTURES = ("composition-viii", "fuchun", "grande-jatte", "red-blue-yellow", "red-chalk", "shipwreck")
+
+
+def learn(args: argparse.Namespace, name: str) -> dict[str, Any]:
+    """One picture, in this process."""
+    began = time.perf_counter()
+    weights = args.perceptual or args.shared / "weights/vgg16-features.safetensors"
+    bank, picture = StyleBank.load(args.bank), args.shared / f"styles/{name}.jpg"
+    options = LearnOptions(stroke=args.stroke, gentle=args.gentle, seconds=args.seconds, steps=args.steps)
+    end = began + options.seconds
+    learner = Learner(
+        [picture_of(picture)], StyleCard(name), bank, options, load_perceptual(weights), args.photos, end=end
+    )
+    style = learner.run()
+    taken = {"seconds": time.perf_counter() - began, "peak_rss_mb": peak_rss_mb()}
+    net = load_perceptual(weights)
+    grams = style_grams(load_picture(picture), net)
+    photos = load_photos(args.shared / "photos/research", PHOTOS[:: len(PHOTOS) // args.judged], *SIZE)
+    rows: dict[str, Any] = {}
+    start = bank.vector(StyleMix(((learner.start, 1.0),)))
+    for what, vector in (("start", start), ("learned", style.vector)):
+        paint = BankNet(bank, vector)
+        paintings = [paint(photo) for photo in photos]
+        judged = [
+            judge(features(photo, net), features(painting, net), grams)
+            for photo, painting in zip(photos, paintings, strict=True)
+        ]
+        rows[what] = asdict(Judgement(mean(j.style for j in judged), mean(j.content for j in judged)))
+        if args.pictures and what == "learned":
+            args.pictures.mkdir(parents=True, exist_ok=True)
+            for number, painting in enumerate(paintings):
+                save_picture(args.pictures / f"{name}-{number:02d}.png", painting, force=True)
+    return {"name": name, "from": learner.start, "steps": style.recipe["steps"], **taken, **rows}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--names", nargs="+", default=list(PICTURES), metavar="NAME", help="pictures of --shared/styles"
+    )
+    parser.add_argument("--bank", type=Path, default=Path("models/paintings.safetensors"))
+    parser.add_argument("--shared", type=Path, default=Path(os.environ.get("VIDEOSTYLE_SHARED", "../shared")))
+    parser.add_argument("--perceptual", type=Path, help="VGG-16 weights (default: vgg16-features of --shared)")
+    parser.add_argument("--photos", type=Path, help="learn on these photos, not on pictures that are made up")
+    parser.add_argument("--stroke", default="medium")
+    parser.add_argument("--gentle", action="store_true")
+    parser.add_argument("--steps", type=int, default=LearnOptions().steps)
+    parser.add_argument("--seconds", type=float, default=LearnOptions().seconds)
+    parser.add_argument("--judged", type=int, default=len(PHOTOS), help="photos that are painted and judged")
+    parser.add_argument("--pictures", type=Path, help="save the paintings into this folder")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    if len(args.names) == 1:
+        rows = [learn(args, args.names[0])]
+    else:
+        rows = []
+        for name in args.names:
+            command = [sys.executable, "-m", "benchmarks.learn", *sys.argv[1:], "--json", "--names", name]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            rows += json.loads(done.stdout)["styles"]
+    for row in rows if len(rows) > 1 or not args.json else []:
+        before, after = row["start"], row["learned"]
+        print(
+            f"{row['name']:20} from {row['from']:18} style {before['style']:.2f} -> {after['style']:.2f}  content "
+            f"{before['content']:.2f} -> {after['content']:.2f}  {row['steps']} steps {row['seconds']:.0f} s "
+            f"{row['peak_rss_mb'] or 0:.0f} MB",
+            file=sys.stderr,
+        )
+    if args.json:
+        print(json.dumps({"machine": describe(), "size": SIZE, "photos": args.judged, "styles": rows}))
+
+
+if __name__ == "__main__":
+    main()
