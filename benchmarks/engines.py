@@ -57,15 +57,16 @@ def measure(args: argparse.Namespace, able: list[tuple[str, str]], nets: dict[st
     size = SIZES[label]
     precisions = list(dict.fromkeys(precision for _, precision in able))
     cases = [(net, name, precision) for net in nets for name, precision in able]
+    beside = {"bank": args.beside, "style": None}
     with ExitStack() as ends:
 
         def start(*arguments: Any) -> Worker:
             return ends.enter_context(Worker(*arguments))
 
         where = {"device": args.device, "size": size, "batch": args.batch}
-        files = {net: {} if net == "bank" else {"bank": net, "style": None} for net in nets}
         painters = [
-            start(job(args, "paint", engine=name, precision=each, **where, **files[net])) for net, name, each in cases
+            start(job(args, "paint", engine=name, precision=each, **where) | ({} if net == "bank" else beside))
+            for net, name, each in cases
         ]
         reference = start({"size": size, "device": args.device}, "benchmarks.fast_neural_style")
         products = [start({"kind": "rate", "precision": each, "device": args.device}) for each in precisions]
@@ -122,7 +123,7 @@ def main() -> None:
         args.style = library.entries()[0].card.name
     nets = {"bank": read_label(args.bank).config if args.bank else library.bank(parse_mix(args.style)).config}
     if args.beside:
-        nets[args.beside] = read_label(Path(args.beside)).config
+        nets[Path(args.beside).stem] = read_label(Path(args.beside)).config
     cases, rows = list(able(args)), []
     for label in args.sizes.split(","):
         for row in measure(args, cases, nets, label):
