@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ def test_all_that_runs_here_is_measured_and_the_rest_named(folder: Path, capsys:
             assert row["peak_rss_mb"] is None or row["peak_rss_mb"] > 20
             assert row["gops"] == pytest.approx(flops(TINY, tuple(row["size"])) / row["median_ms"] / 1e6)
     assert all(each["reason"] for each in lacking)
-    assert report["network"] == {"kind": "stylenet", "channels": 8, "blocks": 1, "head": 4}
+    assert report["network"] == asdict(TINY)
     assert report["auto"]["engine"] in installed_engines()
     assert [chosen["size"] for chosen in report["advice"]["at"]] == [[48, 32]]
     assert "at 48x32" in said.err
