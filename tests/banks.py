@@ -15,7 +15,7 @@ from videostyle.net import StyleNet, build
 from videostyle.styles import IDENTITY, NetConfig, StyleBank, StyleCard
 from videostyle.transformer_net import TransformerNet
 
-TINY = NetConfig("stylenet", channels=8, blocks=1, head=4, inner=6)
+TINY = NetConfig("stylenet", channels=8, blocks=1, head=4, inner=4)
 TINY_TRANSFORMER = NetConfig("transformernet", channels=16, blocks=1, head=8)
 
 

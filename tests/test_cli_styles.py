@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.banks import tiny_bank, tiny_transformer_bank
+from tests.banks import TINY, tiny_bank, tiny_transformer_bank
 from tests.test_transformer_net import original
 from videostyle.cli import run
 from videostyle.cli.common import Painting
@@ -66,7 +67,7 @@ def test_list_for_programs(home: Path, capsys: Captured) -> None:
     (mine,) = [style for style in listed["styles"] if style["own"]]
     assert mine["name"] == "my-rain"
     assert mine["artist"] == "Turner"
-    assert mine["net"] == {"kind": "stylenet", "channels": 8, "blocks": 1, "head": 4}
+    assert mine["net"] == asdict(TINY)
     assert mine["bank"] == str(home / "my-rain.safetensors")
     assert len(listed["notes"]) == 1
     assert err.count("broken.safetensors") == 1
