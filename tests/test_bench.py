@@ -18,6 +18,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.banks import TINY, TINY_TRANSFORMER, tiny_bank, with_ranges
+from tests.screen import until
 from videostyle.benchmark import advice, bench, rates, worker
 from videostyle.benchmark.advice import Row, Size, fastest, holding, next_to_try, recommend
 from videostyle.benchmark.bench import Bench, Plan
@@ -357,8 +358,16 @@ def test_an_interrupted_bench_shows_what_it_has_and_leaves_nothing_behind(folder
     assert errors.splitlines()[-1] == "videostyle: interrupted"
     assert "48x32" in said
     assert "96x64" not in said
-    with pytest.raises(ProcessLookupError):
-        os.killpg(process.pid, 0)
+    until(lambda: not alive(process.pid), "its processes are gone")
+
+
+def alive(group: int) -> bool:
+    """Whether a process of the group is there; one that has ended is until its parent, or init, has looked at it."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 # Processes that go wrong

@@ -25,7 +25,8 @@ LAYERS = (
     {"quantize", "flow", "steadiness", "temporal", "losses", "perceptual", "quality", "motion"},
     {"stylizer"},
     {"pipeline"},
-    {"batch", "web", "export", "measure", "benchmark", "train", "train_data", "train_options", "distill", "learn"}
+    {"batch", "web", "export", "measure", "benchmark"}
+    | {"train", "train_data", "train_options", "distill", "prune", "learn"}
     | {"optimize", "optimize_options", "optimize_loss", "optimize_search", "optimize_bank", "keyframes"}
     | {"painter", "controls", "live", "live_outputs", "doctor"},
     {"cli"},
