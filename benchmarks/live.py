@@ -87,6 +87,7 @@ class Timed:
     def __init__(self, engine: StyleEngine) -> None:
         self._engine = engine
         self.name, self.precision, self.device = engine.name, engine.precision, engine.device
+        self.lanes = engine.lanes
         self.milliseconds: list[float] = []
 
     def __call__(self, images: Image, vector: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Image:

@@ -73,7 +73,12 @@ def average(share: float) -> Treatment:
 def smoothed(strength: float | None, paint: Paint) -> Treatment:
     """As ``--smooth`` does it; None is "auto"."""
     smoother = Smoother(strength)
-    return lambda photo, painting: smoother.blend(paint(smoother.hold(photo)))
+
+    def treat(photo: Image, painting: Image) -> Image:
+        held = smoother.hold(photo)
+        return smoother.blend(paint(held.photo), held)
+
+    return treat
 
 
 def make_treatment(name: str, paint: Paint) -> Treatment:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -169,6 +170,20 @@ def test_a_closed_engine_says_so(engine: StyleEngine, bank: StyleBank) -> None:
     engine.close()
     with pytest.raises(EngineError, match="closed"):
         engine(pictures(1, 8, 8), bank.styles[-1])
+
+
+@pytest.mark.parametrize("name", installed_engines())
+def test_lanes_paint_the_same(name: str) -> None:
+    bank = BANKS["stylenet"]
+    options: dict[str, Any] = {"engine": name, "precision": "fp32", "device": "cpu"}
+    calm, busy = load_engine(bank, **options), load_engine(bank, throughput=True, **options)
+    assert calm.lanes == 1
+    assert 1 <= busy.lanes <= 4
+    jobs = [(pictures(1, 12 + 4 * (i % 3), 20, seed=i), bank.styles[-1]) for i in range(12)]
+    with ThreadPoolExecutor(busy.lanes + 1) as threads:
+        together = list(threads.map(lambda job: busy(*job), jobs))
+    for job, painted in zip(jobs, together, strict=True):
+        assert np.abs(calm(*job).astype(int) - painted).max() <= 1
 
 
 def test_auto_chooses_what_is_there() -> None:

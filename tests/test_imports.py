@@ -17,7 +17,7 @@ PACKAGE = ROOT / "videostyle"
 LAYERS = (
     {"errors", "address"},
     {"frame"},
-    {"keys", "governor", "scaling"}
+    {"keys", "governor", "scaling", "overlap"}
     | {"channel", "stats", "color", "yuv", "canvas", "output", "pictures", "scenes", "sources", "sinks"}
     | {"styles", "learned", "library"},
     {"net", "transformer_net", "fast_neural_style"},

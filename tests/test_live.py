@@ -45,6 +45,7 @@ class Negative:
     name: str = "negative"
     precision: str = "fp32"
     device: str = "cpu"
+    lanes: int = 1
     shapes: list[tuple[int, ...]] = field(default_factory=list)
 
     def __call__(self, images: Image, vector: NDArray[np.float32]) -> Image:

@@ -13,6 +13,7 @@ import traceback
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +34,11 @@ def _no_thread_is_left() -> Iterator[None]:
     assert set(threading.enumerate()) - before == set()
 
 
-def same(frame: Frame) -> Frame:
-    return frame
+same = iter
+
+
+def each(paint: Callable[[Frame], Frame]) -> Callable[[Iterator[Frame]], Iterator[Frame]]:
+    return partial(map, paint)
 
 
 def raise_at(index: int, error: BaseException) -> Callable[[int], None]:
@@ -54,7 +58,7 @@ def test_every_frame_goes_through_in_order_and_is_counted() -> None:
     source, sink = ScriptedSource(100), ScriptedSink()
     source.notes.append("two frames were damaged")
     seen: list[Progress] = []
-    report = Pipeline(source, lambda f: replace(f, image=255 - f.image), sink, seen.append).run()
+    report = Pipeline(source, each(lambda f: replace(f, image=255 - f.image)), sink, seen.append).run()
     assert sink.indices == list(range(100))
     assert (report.frames_in, report.frames_out, report.dropped) == (100, 100, 0)
     assert report.size == (16, 8)
@@ -81,7 +85,7 @@ def test_the_report_gives_the_size_that_was_written() -> None:
     def enlarge(frame: Frame) -> Frame:
         return replace(frame, image=np.zeros((30, 40, 3), np.uint8))
 
-    assert Pipeline(ScriptedSource(2), enlarge, ScriptedSink()).run().size == (40, 30)
+    assert Pipeline(ScriptedSource(2), each(enlarge), ScriptedSink()).run().size == (40, 30)
 
 
 def test_a_slow_sink_holds_the_source_back_to_a_handful_of_frames() -> None:
@@ -99,7 +103,7 @@ def test_a_slow_sink_holds_the_source_back_to_a_handful_of_frames() -> None:
         alive.append(sum(image() is not None for image in images))
 
     sink = ScriptedSink(count)
-    Pipeline(ScriptedSource(200, lambda index: ahead.append(index - len(sink.indices))), paint, sink).run()
+    Pipeline(ScriptedSource(200, lambda index: ahead.append(index - len(sink.indices))), each(paint), sink).run()
     assert sink.indices == list(range(200))
     assert 5 <= max(ahead) <= 9
     assert max(alive) <= 12
@@ -123,7 +127,7 @@ def test_live_capture_drops_the_oldest_and_counts_them() -> None:
         return frame
 
     sink = ScriptedSink()
-    report = Pipeline(ScriptedSource(10, script, live=True), paint, sink).run()
+    report = Pipeline(ScriptedSource(10, script, live=True), each(paint), sink).run()
     assert sink.indices == [0, 9]
     assert (report.frames_in, report.frames_out, report.dropped) == (10, 2, 8)
 
@@ -136,7 +140,7 @@ def test_a_live_source_waits_for_a_slow_sink_without_dropping_styled_frames() ->
         return frame
 
     sink = ScriptedSink(lambda frame: time.sleep(0.01))
-    report = Pipeline(ScriptedSource(100, live=True), paint, sink).run()
+    report = Pipeline(ScriptedSource(100, live=True), each(paint), sink).run()
     assert sink.indices == styled
     assert report.frames_out + report.dropped == report.frames_in == 100
 
@@ -161,7 +165,7 @@ def test_a_filter_that_breaks_ends_the_run(live: bool) -> None:
 
     source, sink = ScriptedSource(10**9, lambda index: time.sleep(0.001), live=live), ScriptedSink()
     with pytest.raises(ZeroDivisionError, match="in the net") as caught:
-        Pipeline(source, breaks_at_three, sink).run()
+        Pipeline(source, each(breaks_at_three), sink).run()
     assert "breaks_at_three" in [entry.name for entry in traceback.extract_tb(caught.value.__traceback__)]
     assert source.closed.is_set()
     assert sink.closed == [False]
@@ -198,7 +202,7 @@ def test_a_breaking_filter_ends_a_source_that_waits_for_a_frame() -> None:
         raise ValueError("first frame")
 
     with pytest.raises(ValueError, match="first frame"):
-        Pipeline(source, broken, ScriptedSink()).run()
+        Pipeline(source, each(broken), ScriptedSink()).run()
 
 
 def test_the_first_of_two_failures_is_raised_and_names_the_other() -> None:
@@ -260,7 +264,7 @@ def test_stop_lets_go_of_what_a_live_source_has_captured() -> None:
         return frame
 
     source, sink = ScriptedSource(10, script, live=True), ScriptedSink()
-    pipeline = Pipeline(source, paint, sink)
+    pipeline = Pipeline(source, each(paint), sink)
     report = pipeline.run()
     assert sink.indices[-1] == 1
     assert report.frames_in == 3
@@ -339,7 +343,7 @@ def test_a_stage_that_does_not_end_is_left_behind_and_named() -> None:
     def broken(frame: Frame) -> Frame:
         raise ValueError("at once")
 
-    pipeline = Pipeline(source, broken, ScriptedSink(), grace=0.05)
+    pipeline = Pipeline(source, each(broken), ScriptedSink(), grace=0.05)
     before = set(threading.enumerate())
     with pytest.raises(ValueError, match="at once"):
         pipeline.run()
@@ -364,7 +368,7 @@ def slow_write(frame):
 source = ScriptedSource(10**9, {script})
 sink = ScriptedSink(slow_write)
 try:
-    Pipeline(source, lambda frame: frame, sink).run()
+    Pipeline(source, iter, sink).run()
 except KeyboardInterrupt:
     print(json.dumps({{
         "closed": sink.closed, "source": source.closed.is_set(), "written": len(sink.indices),

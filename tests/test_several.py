@@ -181,7 +181,7 @@ def test_it_is_a_sink_of_a_pipeline_and_closes_once() -> None:
     front, behind = ScriptedSink(), ScriptedSink()
     several = SeveralSinks(front)
     several.start("recording", lambda: behind, slack=100)
-    report = Pipeline(ScriptedSource(20), lambda now: now, several).run()
+    report = Pipeline(ScriptedSource(20), iter, several).run()
     several.close()
     assert report.frames_out == 20
     assert behind.indices == list(range(20))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -26,6 +27,7 @@ class Inverting:
     name: str = "inverting"
     precision: str = "fp32"
     device: str = "cpu"
+    lanes: int = 1
     shapes: list[tuple[int, ...]] = field(default_factory=list)
     vectors: list[NDArray[np.float32]] = field(default_factory=list)
 
@@ -61,6 +63,34 @@ def test_a_frame_keeps_all_but_its_picture() -> None:
     assert np.array_equal(image, before)
     assert (painted.index, painted.pts, painted.time_base, painted.captured_at) == (7, 700, Fraction(1, 1000), 12.5)
     assert engine.shapes == [(1, 12, 20, 3)]
+
+
+@pytest.mark.parametrize("smooth", ["off", "auto", 0.7])
+def test_a_stream_in_lanes_is_its_frames_one_by_one(smooth: str | float) -> None:
+    frames = [Frame(picture(48, 64, seed=index // 3), index, index, Fraction(1, 25), 0.0) for index in range(9)]
+    streams = []
+    for lanes in (1, 3):
+        style, engine = stylizer(mix="rain", smooth=smooth, crossfade=0.1)
+        engine.lanes = lanes
+
+        def steered(style: Stylizer = style) -> Iterator[Frame]:
+            for now in frames:
+                if now.index == 5:
+                    style.set_strength(0.5)
+                    style.keep_color = True
+                yield now
+
+        streams.append(list(style.stream(steered())))
+    style, _ = stylizer(mix="rain", smooth=smooth, crossfade=0.1)
+    alone = []
+    for now in frames:
+        if now.index == 5:
+            style.set_strength(0.5)
+            style.keep_color = True
+        alone.append(style(now))
+    for stream in streams:
+        assert [painted.index for painted in stream] == list(range(9))
+        assert all(np.array_equal(a.image, b.image) for a, b in zip(stream, alone, strict=True))
 
 
 def test_strength_is_a_way_inside_the_net_where_there_is_an_identity() -> None:

@@ -39,11 +39,11 @@ def apart(a: Image, b: Image) -> float:
 
 def test_noise_is_held_and_what_changes_is_not() -> None:
     smoother, photo = Smoother(), window()
-    first = smoother.hold(noisy(photo, 0)).copy()
-    assert np.array_equal(smoother.hold(noisy(photo, 1)), first)
+    first = smoother.hold(noisy(photo, 0)).photo
+    assert np.array_equal(smoother.hold(noisy(photo, 1)).photo, first)
     moved = noisy(photo, 2)
     moved[100:140, 200:240] = 255 - moved[100:140, 200:240]
-    held = smoother.hold(moved)
+    held = smoother.hold(moved).photo
     assert np.array_equal(held[100:140, 200:240], moved[100:140, 200:240])
     assert np.array_equal(held[:60], first[:60])
 
@@ -53,7 +53,7 @@ def test_where_the_camera_moves_nothing_is_held_in_part() -> None:
     for index in range(4):
         photo = window(8 * index).copy()
         photo[:100] = 128  # of one colour: it seems to stand
-        held = smoother.hold(noisy(photo, index))
+        held = smoother.hold(noisy(photo, index)).photo
     assert np.array_equal(held, noisy(photo, 3))
 
 
@@ -63,8 +63,7 @@ def test_auto_keeps_what_was_painted_from_the_same_photo_and_lets_go_of_what_cha
     for index in range(12):
         changed = photo.copy()
         changed[80:160, 100:200] = photo[80:160, 110 + 8 * index : 210 + 8 * index]
-        smoother.hold(changed)
-        shown.append(smoother.blend(flickering(changed, index)))
+        shown.append(smoother.blend(flickering(changed, index), smoother.hold(changed)))
     assert apart(shown[-1][:40], shown[-2][:40]) < 3  # of 30
     assert apart(shown[-1][100:140, 120:180], flickering(changed, 11)[100:140, 120:180]) < 3
 
@@ -74,8 +73,8 @@ def test_light_that_changes_slowly_is_followed() -> None:
     for index in range(60):
         lit = photo + np.uint8(index)
         held = smoother.hold(lit)
-        smoother.blend(held)
-    assert np.abs(held.astype(int) - lit).max() <= 9
+        smoother.blend(held.photo, held)
+    assert np.abs(held.photo.astype(int) - lit).max() <= 9
 
 
 @pytest.mark.parametrize("shift", [0, 6])
@@ -84,8 +83,7 @@ def test_flicker_calms_along_the_motion(shift: int) -> None:
     steps: list[float] = []
     for index in range(10):
         photo = window(shift * index)
-        smoother.hold(photo)
-        shown = smoother.blend(flickering(photo, index))
+        shown = smoother.blend(flickering(photo, index), smoother.hold(photo))
         # Where the windows overlap they show the same, so all that differs is flicker.
         overlap = 320 - shift
         steps.append(apart(shown[:, :overlap], before[:, shift:]))
@@ -98,16 +96,15 @@ def test_nothing_hangs_on_behind_a_moving_square() -> None:
     for index in range(8):
         photo = ground.copy()
         photo[90:150, 20 + 30 * index : 80 + 30 * index] = 220
-        smoother.hold(photo)
-        shown = smoother.blend(255 - photo)
+        shown = smoother.blend(255 - photo, smoother.hold(photo))
     assert np.abs(shown[95:145, 20 : 30 * 7 - 40].astype(int) - 165).max() <= 3
 
 
 def test_a_cut_starts_anew() -> None:
     smoother = Smoother(1.0)
     for photo in (window(), window(), 255 - WIDE[:, ::-1][:, :320]):
-        smoother.hold(np.ascontiguousarray(photo))
-        shown = smoother.blend(np.ascontiguousarray(photo))
+        photo = np.ascontiguousarray(photo)
+        shown = smoother.blend(photo, smoother.hold(photo))
     assert np.array_equal(shown, 255 - WIDE[:, ::-1][:, :320])
 
 
@@ -115,8 +112,9 @@ def test_a_new_size_starts_anew() -> None:
     smoother = Smoother(1.0)
     for side in (320, 200):
         photo = np.ascontiguousarray(window()[:, :side])
-        assert np.array_equal(smoother.hold(photo), photo)
-        assert np.array_equal(smoother.blend(255 - photo), 255 - photo)
+        held = smoother.hold(photo)
+        assert np.array_equal(held.photo, photo)
+        assert np.array_equal(smoother.blend(255 - photo, held), 255 - photo)
 
 
 def test_auto_holds_what_flickers_and_leaves_alone_what_does_not() -> None:
@@ -125,11 +123,20 @@ def test_auto_holds_what_flickers_and_leaves_alone_what_does_not() -> None:
         smoother, photo = Smoother(), window()
         shown = []
         for index in range(20):
-            smoother.hold(photo)
-            shown.append(smoother.blend(np.asarray(photo // 2 + share * (index % 2), np.uint8)))
+            painting = np.asarray(photo // 2 + share * (index % 2), np.uint8)
+            shown.append(smoother.blend(painting, smoother.hold(photo)))
         shares.append(apart(shown[-1], shown[-2]) / max(1, share))
     assert shares[0] == 0
     assert shares[1] < 0.2
+
+
+def test_frames_may_be_held_before_those_ahead_of_them_are_blended() -> None:
+    one, ahead, photos = Smoother(0.5), Smoother(0.5), [noisy(window(2 * index), index) for index in range(4)]
+    in_turn = [one.blend(255 - photo, one.hold(photo)) for photo in photos]
+    held = [ahead.hold(photo, anew=index == 2) for index, photo in enumerate(photos)]
+    together = [ahead.blend(255 - photo, each) for photo, each in zip(photos, held, strict=True)]
+    assert all(np.array_equal(a, b) for a, b in zip(in_turn[:2], together[:2], strict=True))
+    assert np.array_equal(together[2], 255 - photos[2])
 
 
 def stylizer(smooth: str | float) -> Stylizer:
@@ -181,9 +188,8 @@ def test_auto_leaves_strokes_alone_where_the_film_moves() -> None:
     def blended(shift: int, strength: float | None) -> float:
         smoother = Smoother(strength)
         for index in range(4):
-            smoother.hold(window(shift * index))
             painting = flickering(window(shift * index), index)
-            shown = smoother.blend(painting)
+            shown = smoother.blend(painting, smoother.hold(window(shift * index)))
         return apart(shown[40:-40, 40:-40], painting[40:-40, 40:-40])
 
     assert blended(0, None) > 3

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 from types import FrameType
 from typing import Protocol
@@ -88,7 +89,7 @@ class LiveSession:
         except BaseException:
             self.sinks.close(complete=False)
             raise
-        self._pipeline = Pipeline(source, self._paint, self.sinks, self._step, idle=self._idle)
+        self._pipeline = Pipeline(source, partial(map, self._paint), self.sinks, self._step, idle=self._idle)
         self._newest: Frame | None = None
         self._recent: deque[tuple[float, float]] = deque(maxlen=60)
         self._info_at = 0.0

@@ -42,7 +42,8 @@ class Pipeline:
     Files: no frame is dropped and order holds. Live sources: the capture channel lets its oldest frame go while styling
     is slower than the camera, so that what is shown is never older than need be.
 
-    style: called in a thread of its own, once a frame, in order.
+    style: makes painted frames of the captured ones, in order, and runs in a thread of its own. Where ``paint`` takes
+        one frame, ``partial(map, paint)`` takes them all.
     progress: called in the thread of ``run`` after each frame that was written; it may call ``stop``.
     idle: called in the thread of ``run`` every few milliseconds while there is no frame to write, so that a window
         answers keys when the camera stalls; it may call ``stop`` too.
@@ -52,7 +53,7 @@ class Pipeline:
     def __init__(
         self,
         source: FrameSource,
-        style: Callable[[Frame], Frame],
+        style: Callable[[Iterator[Frame]], Iterator[Frame]],
         sink: FrameSink,
         progress: Callable[[Progress], None] | None = None,
         *,
@@ -145,8 +146,8 @@ class Pipeline:
 
     def _paint(self) -> None:
         try:
-            for frame in self._captured:
-                if not self._styled.put(self._style(frame)):
+            for painted in self._style(self._captured):
+                if not self._styled.put(painted):
                     break
         except BaseException as error:
             self._remember(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,12 @@ from PIL import Image as Pictures
 from videostyle.engines import StyleEngine
 from videostyle.errors import UsageError
 from videostyle.frame import Frame, Image, StreamInfo
+from videostyle.overlap import overlapped
 from videostyle.scaling import scale
 from videostyle.styles import StyleBank, StyleMix
 
 if TYPE_CHECKING:
-    from videostyle.temporal import Smoother
+    from videostyle.temporal import Held, Smoother
 
 LEAST_SIDE = 2
 ROWS = 32
@@ -34,6 +36,22 @@ class _Look:
     strength: float
     vector: NDArray[np.float32]
     fade: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """A frame on its way: all that painting it needs, whatever is set meanwhile for those after it.
+
+    photo: uint8 RGB (H, W, 3), what the net is to see, then what it made of that. held: what its smoother knows of it.
+    """
+
+    frame: Frame
+    photo: Image
+    look: _Look
+    keep_color: bool
+    net_scale: float
+    smoother: Smoother | None = None
+    held: Held | None = None
 
 
 class Stylizer:
@@ -78,7 +96,7 @@ class Stylizer:
         self._crossfade = crossfade
         self._shown = self._from = self._to = self._look
         self._since = self._now = -crossfade
-        self._painted: tuple[_Look, bool] | None = None
+        self._last: tuple[_Look, bool] | None = None
         self._smoother: Smoother | None = None
         self.smooth = smooth
 
@@ -119,24 +137,48 @@ class Stylizer:
 
     def __call__(self, frame: Frame) -> Frame:
         """The frame painted; index, times and moment of capture are kept. Raises EngineError."""
+        return self._finish(self._paint(self._prepare(frame)))
+
+    def stream(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """All frames painted, in order, as many at a time as the engine has lanes. Raises EngineError.
+
+        What is set while it runs holds from the next frame on that it takes from ``frames``.
+        """
+        return map(self._finish, overlapped(self._paint, map(self._prepare, frames), self.engine.lanes))
+
+    def _prepare(self, frame: Frame) -> _Job:
         look = self._look_at(frame.seconds)
         height, width, _ = frame.image.shape
         photo = resize(frame.image, fit(width, height, self._max_side))
-        if look.fade == 0:
-            return replace(frame, image=photo)
         smoother, keep_color = self._smoother, self.keep_color
-        if smoother is not None:
-            photo = smoother.hold(photo)
-            # A picture of another look is nothing to hold to: within a crossfade every frame is of its own.
-            if self._painted != (look, keep_color):
-                smoother.forget()
-            self._painted = look, keep_color
-        painting = self._paint(photo, look.vector)
-        if keep_color:
+        job = _Job(frame, photo, look, keep_color, self.net_scale)
+        if smoother is None or look.fade == 0:
+            return job
+        # A picture of another look is nothing to hold to: within a crossfade every frame is of its own.
+        held = smoother.hold(photo, anew=self._last != (look, keep_color))
+        self._last = look, keep_color
+        return replace(job, photo=held.photo, smoother=smoother, held=held)
+
+    def _paint(self, job: _Job) -> _Job:
+        photo, look = job.photo, job.look
+        if look.fade == 0:
+            return job
+        height, width, _ = photo.shape
+        small = (width, height)
+        if job.net_scale < 1:
+            small = min(width, _whole(width * job.net_scale)), min(height, _whole(height * job.net_scale))
+        painting: Image = scale(self.engine(scale(photo, small)[None], look.vector)[0], (width, height))
+        if job.keep_color:
             painting = keep_colors(photo, painting)
         if look.fade < 1:
             painting = np.array(Pictures.blend(Pictures.fromarray(photo), Pictures.fromarray(painting), look.fade))
-        return replace(frame, image=painting if smoother is None else smoother.blend(painting))
+        return replace(job, photo=painting)
+
+    def _finish(self, job: _Job) -> Frame:
+        painting = job.photo
+        if job.smoother is not None and job.held is not None:
+            painting = job.smoother.blend(painting, job.held)
+        return replace(job.frame, image=painting)
 
     def preview(self, photo: Image, mix: StyleMix) -> Image:
         """Any photo in any mix, at the present strength; the stream goes on as if it had not been. Raises EngineError.
@@ -145,14 +187,6 @@ class Stylizer:
         """
         painting: Image = self.engine(photo[None], self._bank.vector(mix, self.strength))[0]
         return painting
-
-    def _paint(self, photo: Image, vector: NDArray[np.float32]) -> Image:
-        height, width, _ = photo.shape
-        small = (width, height)
-        if self.net_scale < 1:
-            small = min(width, _whole(width * self.net_scale)), min(height, _whole(height * self.net_scale))
-        painting: Image = self.engine(scale(photo, small)[None], vector)[0]
-        return scale(painting, (width, height))
 
     def _look_at(self, seconds: float) -> _Look:
         """The look of the frame at ``seconds``: on the way from the last one's to the one that was asked for."""

@@ -77,10 +77,12 @@ class Painting:
         tell(*(f"note: {note}" for note in library.notes))
         return mix, bank
 
-    def start(self, mix: StyleMix, bank: StyleBank, *, crossfade: float = 0.0) -> tuple[StyleEngine, Stylizer]:
+    def start(
+        self, mix: StyleMix, bank: StyleBank, *, crossfade: float = 0.0, throughput: bool = False
+    ) -> tuple[StyleEngine, Stylizer]:
         """The engine, loaded, and a stylizer for one stream on it. Raises EngineError where it cannot run here.
 
-        crossfade: seconds in which the stylizer turns one style into the next.
+        crossfade: seconds in which the stylizer turns one style into the next. throughput: as of ``load_engine``.
         """
         from videostyle.engines import load_engine
         from videostyle.stylizer import Stylizer
@@ -91,6 +93,7 @@ class Painting:
             engine=self.engine,
             precision=self.precision,
             device=self.device,
+            throughput=throughput,
             told=lambda line: tell(f"note: {line}"),
         )
         return engine, Stylizer(

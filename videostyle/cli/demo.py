@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,24 +38,19 @@ def command(painting: Painting, no_window: bool, as_json: bool) -> None:
         raise SourceError(f"{clip} is missing: install videostyle again, or try videostyle video INPUT OUTPUT")
     if not os.access(Path.cwd(), os.W_OK):
         raise UsageError(f"{Path.cwd()} cannot be written to: change to a folder of your own and try again")
-    report = paint_video(clip, OUTPUT, painting, force=True, through=None if painting.style else tour)
+    report = paint_video(clip, OUTPUT, painting, force=True, steer=None if painting.style else tour)
     tell_report(report, as_json=as_json)
     tell(f"Watch it: {OUTPUT.resolve()}")
     if not (no_window or as_json) and has_screen(os.environ, sys.platform):
         show(OUTPUT)
 
 
-def tour(stylizer: Stylizer, names: Sequence[str]) -> Callable[[Frame], Frame]:
-    """A filter that paints a second in each style, the last third of it melting into the next."""
-
-    def paint(frame: Frame) -> Frame:
-        number, second = divmod(frame.seconds, 1)
-        now, soon = (names[(int(number) + step) % len(names)] for step in (0, 1))
-        share = max(0.0, 3 * second - 2)
-        stylizer.set_style(StyleMix(((now, 1 - share), (soon, share))) if len(names) > 1 else StyleMix(((now, 1.0),)))
-        return stylizer(frame)
-
-    return paint
+def tour(stylizer: Stylizer, names: Sequence[str], frame: Frame) -> None:
+    """A second in each style, the last third of it melting into the next."""
+    number, second = divmod(frame.seconds, 1)
+    now, soon = (names[(int(number) + step) % len(names)] for step in (0, 1))
+    share = max(0.0, 3 * second - 2)
+    stylizer.set_style(StyleMix(((now, 1 - share), (soon, share))) if len(names) > 1 else StyleMix(((now, 1.0),)))
 
 
 def has_screen(environment: Mapping[str, str], platform: str) -> bool:

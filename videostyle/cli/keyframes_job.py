@@ -215,7 +215,7 @@ class Job:
             sink = open_sink(str(self.output), carried.info, force=self.force, **self.encoding)
             ends.callback(sink.close, complete=False)  # changes nothing once the pipeline has closed it
             progress = RunProgress()
-            pipeline = Pipeline(carried, lambda frame: frame, sink, progress)
+            pipeline = Pipeline(carried, iter, sink, progress)
             try:
                 with progress:
                     return pipeline.run()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,12 +53,11 @@ def paint_video(
     *,
     force: bool,
     encoding: dict[str, Any] | None = None,
-    through: Callable[[Stylizer, Sequence[str]], Callable[[Frame], Frame]] | None = None,
+    steer: Callable[[Stylizer, Sequence[str], Frame], None] | None = None,
 ) -> RunReport:
     """Paint ``source`` into ``output`` and show on stderr how far it is. All that can be wrong is found before frame 1.
 
-    encoding: keyword arguments for the sink. through: makes the filter out of the
-    stylizer and the names of the bank's styles; the stylizer itself is one.
+    encoding: keyword arguments for the sink. steer: called before each frame, with the names of the bank's styles.
     """
     from videostyle.cli.progress import RunProgress
     from videostyle.pipeline import Pipeline
@@ -69,13 +68,20 @@ def paint_video(
     with ExitStack() as ends:
         frames = open_source(source)
         ends.callback(frames.close)
-        engine, stylizer = painting.start(mix, bank)
+        engine, stylizer = painting.start(mix, bank, throughput=True)
         ends.callback(engine.close)
         sink = open_sink(output, stylizer.output_info(frames.info), force=force, **(encoding or {}))
         ends.callback(sink.close, complete=False)  # changes nothing once the pipeline has closed it
         progress = RunProgress()
         names = [name for name in bank.names if name != IDENTITY]
-        pipeline = Pipeline(frames, through(stylizer, names) if through else stylizer, sink, progress)
+
+        def steered(captured: Iterator[Frame]) -> Iterator[Frame]:
+            for frame in captured:
+                if steer is not None:
+                    steer(stylizer, names, frame)
+                yield frame
+
+        pipeline = Pipeline(frames, lambda captured: stylizer.stream(steered(captured)), sink, progress)
         try:
             with progress:
                 report = pipeline.run()

@@ -1,8 +1,8 @@
 """Engines: what runs a bank's network on the machine at hand.
 
-A new engine is one module with ``load(bank, precision, device) -> StyleEngine`` and one row in ``ENGINES``; a light one
-has ``precisions(bank, device)`` too, and one for cards ``lacks(device)``. Modules are imported when they are asked for,
-so that running on one engine never pays for another.
+A new engine is one module with ``load(bank, precision, device, throughput) -> StyleEngine`` and one row in ``ENGINES``;
+a light one has ``precisions(bank, device)`` too, and one for cards ``lacks(device)``. Modules are imported when they
+are asked for, so that running on one engine never pays for another.
 """
 
 from __future__ import annotations
@@ -31,11 +31,13 @@ class StyleEngine(Protocol):
     """A bank's network, ready to run: stateless, shared between streams and threads.
 
     name, precision, device: what it is and runs on, spelt as on the command line, never "auto".
+    lanes: how many threads should call it at a time for the most pictures a second.
     """
 
     name: str
     precision: str
     device: str
+    lanes: int
 
     def __call__(self, images: NDArray[np.uint8], vector: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Paint images.
@@ -91,12 +93,15 @@ def load_engine(
     engine: str = "auto",
     precision: str = "auto",
     device: str = "auto",
+    throughput: bool = False,
     told: Callable[[str], None] = lambda line: None,
 ) -> StyleEngine:
     """The engine that runs ``bank``.
 
     engine: a name of ``ENGINES``. precision: one of ``PRECISIONS``. device: one of ``DEVICES``, or "cuda:1".
-    "auto" chooses; what is named is what runs. told: gets lines for people about what "auto" passed over.
+    "auto" chooses; what is named is what runs. throughput: paint as many pictures a second as can be where the engine's
+    ``lanes`` are kept busy, rather than each of them as soon as can be. told: gets lines for people about what "auto"
+    passed over.
 
     Raises EngineError where engine, precision or device are not there: nothing falls back silently.
     """
@@ -115,5 +120,5 @@ def load_engine(
 
         choice = choose(bank, there if engine == "auto" else [engine], precision, device, told)
         engine, precision, device = choice.engine, choice.precision, choice.device
-    loaded: StyleEngine = importlib.import_module(ENGINES[engine].module).load(bank, precision, device)
+    loaded: StyleEngine = importlib.import_module(ENGINES[engine].module).load(bank, precision, device, throughput)
     return loaded

@@ -29,7 +29,7 @@ PROVIDERS = {
 ONLY_ERRORS = 3
 
 
-def load(bank: StyleBank, precision: str, device: str) -> ONNXEngine:
+def load(bank: StyleBank, precision: str, device: str, throughput: bool = False) -> ONNXEngine:
     """See ``videostyle.engines.load_engine``."""
     where = "cpu" if device == "auto" else device
     reason = lacks(where)
@@ -65,6 +65,7 @@ class ONNXEngine:
     """Runs a bank's network with ONNX Runtime. See ``StyleEngine`` for the contract."""
 
     name = "onnx"
+    lanes = 1
 
     def __init__(self, bank: StyleBank, precision: str, device: str) -> None:
         self.precision = precision

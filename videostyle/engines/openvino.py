@@ -6,11 +6,12 @@ Compiling takes a tenth of a second, and half of that once a size is in the cach
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -30,19 +31,24 @@ ARITHMETIC = {"bf16": ov.Type.bf16, "fp16": ov.Type.f16, "fp32": ov.Type.f32}
 NO_MEMORY = ("bad_alloc", "allocate")
 """In the messages of std::bad_alloc and of OpenVINO's allocators, which have no error class of their own."""
 
+MOST_LANES = 4
+"""Pictures at a time, each with its share of the cores, where throughput is asked for: threads of one picture wait for
+each other after every layer, which costs most where decoders and encoders want the cores too (two cores, 1280x720, one
+of them in use elsewhere: 53 ms a picture in one lane, 32 in two). Each takes the memory of a picture's layers."""
+
 KEPT_SIZES = 4
 """Compiled sizes in memory: the stream's own, the governor's last ones, and that of thumbnails."""
 KEPT_FILES = 64
 """Compiled sizes on disk, about 1 MB each."""
 
 
-def load(bank: StyleBank, precision: str, device: str) -> OpenVINOEngine:
+def load(bank: StyleBank, precision: str, device: str, throughput: bool = False) -> OpenVINOEngine:
     """See ``videostyle.engines.load_engine``."""
     if device not in ("auto", "cpu"):
         raise EngineError(f"OpenVINO finds no device {device} here: choose cpu or auto")
     chosen = _precision(bank, precision)
     graph.check(bank, chosen)
-    return OpenVINOEngine(bank, chosen, cache_folder() / "openvino")
+    return OpenVINOEngine(bank, chosen, cache_folder() / "openvino", min(MOST_LANES, _cores()) if throughput else 1)
 
 
 def precisions(bank: StyleBank, device: str) -> list[str]:
@@ -52,38 +58,44 @@ def precisions(bank: StyleBank, device: str) -> list[str]:
     return [*(["int8"] if int8 else []), *([native] if native != "fp32" else []), "fp32"]
 
 
-@dataclass(frozen=True, slots=True)
 class _Compiled:
-    """A model for one size; a processor runs one request at a time best, so there is one, and a lock."""
+    """A model for one size, with a request for each lane: further callers wait for one of them."""
 
-    request: ov.InferRequest
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, model: ov.CompiledModel, lanes: int) -> None:
+        self._free: SimpleQueue[ov.InferRequest] = SimpleQueue()
+        for _ in range(lanes):
+            self._free.put(model.create_infer_request())
 
     def run(self, *tensors: NDArray[Any]) -> None:
         """images and styles in, painted out: arrays that OpenVINO reads and writes where they are."""
         images, styles, painted = (ov.Tensor(array, shared_memory=True) for array in tensors)
-        with self.lock:
-            self.request.set_input_tensor(0, images)
-            self.request.set_input_tensor(1, styles)
-            self.request.set_output_tensor(painted)
-            self.request.infer()
+        request = self._free.get()
+        try:
+            request.set_input_tensor(0, images)
+            request.set_input_tensor(1, styles)
+            request.set_output_tensor(painted)
+            request.infer()
+        finally:
+            self._free.put(request)
 
 
 class OpenVINOEngine:
     """Runs a bank's network with OpenVINO on the processor. See ``StyleEngine`` for the contract.
 
-    folder: where compiled models are kept from one start to the next.
+    folder: where compiled models are kept from one start to the next. lanes: pictures to paint at a time.
     """
 
     name = "openvino"
     device = "cpu"
 
-    def __init__(self, bank: StyleBank, precision: str, folder: Path) -> None:
+    def __init__(self, bank: StyleBank, precision: str, folder: Path, lanes: int = 1) -> None:
         self.precision = precision
+        self.lanes = lanes
         self._style_size = bank.styles.shape[1]
         self._model: ov.Model | None = build(bank, quantize=precision == "int8")
         self._options = {
-            "PERFORMANCE_HINT": "LATENCY",
+            "PERFORMANCE_HINT": "LATENCY" if lanes == 1 else "THROUGHPUT",
+            "NUM_STREAMS": lanes,
             "INFERENCE_PRECISION_HINT": ARITHMETIC[_native() if precision == "int8" else precision],
             **_cache_options(folder),
         }
@@ -119,7 +131,7 @@ class OpenVINOEngine:
                 model = self._model.clone()
                 model.reshape({0: [1, *size, 3]})
                 compiled = core().compile_model(model, "CPU", self._options)
-                self._compiled[size] = _Compiled(compiled.create_infer_request())
+                self._compiled[size] = _Compiled(compiled, self.lanes)
             self._compiled.move_to_end(size)
             return self._compiled[size]
 
@@ -133,6 +145,11 @@ class OpenVINOEngine:
 def core() -> ov.Core:
     """OpenVINO itself, once a process."""
     return ov.Core()
+
+
+def _cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _native() -> str:
