@@ -105,8 +105,7 @@ class Learner:
         self._began = perf_counter()
         self._end = self._began + options.seconds if end is None else end
         self._bank, self._card, self._options = bank, card, options
-        known = [row for row, name in enumerate(bank.names) if name != IDENTITY]
-        if bank.config.kind != "stylenet" or not known:
+        if bank.config.kind != "stylenet" or not {*bank.names} - {IDENTITY}:
             raise UsageError(f"{bank.path} has no styles that a new one could start from: choose another bank")
         self.pictures = tuple(pictures)
         train = _train_options(options, device)
@@ -124,16 +123,9 @@ class Learner:
             for name in (self._trainer.options.content_layer,)
         }
         self._count = len(crops.paths)
-        self.start, self._vector, self._best = self._nearest(known)
-
-    def _nearest(self, known: Sequence[int]) -> tuple[str, NDArray[np.float32], dict[str, float]]:
-        """The known style that paints most like the pictures, its vector and its distances."""
-        found = {row: self._measure(torch.from_numpy(self._bank.styles[row])) for row in known}
-        row = min(found, key=lambda row: found[row]["paint"])
-        vector = self._bank.styles[row].astype(np.float32)
-        for rows in (self._trainer.styles.data, self._trainer.average[0]):
-            rows.copy_(torch.from_numpy(vector))
-        return self._bank.names[row], vector, found[row]
+        self.start = self._trainer.began[0]
+        self._vector: NDArray[np.float32] = bank.styles[bank.names.index(self.start)].astype(np.float32)
+        self._best = self._measure(self._trainer.average[0])
 
     @torch.no_grad()
     def _measure(self, vector: Tensor) -> dict[str, float]:

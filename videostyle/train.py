@@ -58,7 +58,8 @@ class Trainer:
     """All the state of one training run.
 
     photos: a folder, or None for pictures that are made up (``videostyle.scenes``) in their place.
-    base: a trained bank to extend: its body and its styles stay as they are, only the new styles' vectors are learned.
+    base: a trained bank to extend: its body and its styles stay as they are, only the new styles' vectors are learned,
+        from those of the known styles named in ``began``, whose paintings are nearest.
     start: a trained bank to begin from instead of at random: its body, and its vectors for styles of the same name; one
     of more inner channels or a larger head is pruned.
     teacher: a trained bank with the same styles whose paintings are copied, too.
@@ -96,9 +97,7 @@ class Trainer:
         if self.base:
             net.load_state_dict({k: torch.from_numpy(v) for k, v in self.base.body.items()})
             net.requires_grad_(False)
-            start = torch.from_numpy(self.base.styles)
-            start = start[1:] if self.base.names[0] == IDENTITY and len(start) > 1 else start
-            rows = start.mean(0, keepdim=True).repeat(len(self.specs), 1)
+            rows = torch.from_numpy(self.base.styles[:1]).repeat(len(self.specs), 1)
             self.names = [spec.card.name for spec in self.specs]
             self.identity = False
         else:
@@ -109,6 +108,12 @@ class Trainer:
             self._begin_from(self.start, rows)
         taught = [spec.card.name for spec in self.specs]
         self.shows = Teacher(self.teacher, taught, self.device, self.dtype) if self.teacher else None
+        with torch.no_grad():
+            targets = [self._target(spec, i) for i, spec in enumerate(self.specs)]
+        self.grams = {name: torch.stack([t[name] for t in targets]) for name in o.style_layers}
+        weights = [(s.style_weight * o.style_weight, s.content_weight * o.content_weight) for s in self.specs]
+        self.weights = torch.tensor(weights, device=self.device)
+        self.began = self._begin_near(self.base, rows) if self.base else self.names
         self.styles = nn.Parameter(rows.to(self.device))
         self.trained = [self.styles, *(p for p in self.net.parameters() if p.requires_grad)]
         self.average = copy.deepcopy([p.detach() for p in self.trained])
@@ -116,11 +121,6 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(self.device, enabled=o.precision == "fp16")
         self.step = 0
         self.recent: dict[str, float] = {}
-        with torch.no_grad():
-            targets = [self._target(spec, i) for i, spec in enumerate(self.specs)]
-        self.grams = {name: torch.stack([t[name] for t in targets]) for name in o.style_layers}
-        weights = [(s.style_weight * o.style_weight, s.content_weight * o.content_weight) for s in self.specs]
-        self.weights = torch.tensor(weights, device=self.device)
         if self.checkpoint.exists():
             self.resume()
 
@@ -137,6 +137,25 @@ class Trainer:
         for row, name in enumerate(self.names):
             if name in bank.names:
                 rows[row] = torch.from_numpy(bank.styles[bank.names.index(name)])
+
+    @torch.inference_mode()
+    def _begin_near(self, bank: StyleBank, rows: Tensor) -> list[str]:
+        """Each new style begins with the vector of the known one that paints most like it; their names."""
+        o = self.options
+        photos = to_tensor(self.crops.batch(0)).to(self.device)
+        target = self.content(photos)
+        known = [row for row, name in enumerate(bank.names) if name != IDENTITY or len(bank.names) == 1]
+        found = []
+        for vector in torch.from_numpy(bank.styles[known]).to(self.device):
+            painted = self.net(photos, vector[None].expand(len(photos), -1)).clamp(0, 1)
+            seen = self.vgg(painted, {*o.style_layers, o.content_layer})
+            content = content_distance(seen, target, o.content_layer)
+            wanted = ({name: of[i, :1] for name, of in self.grams.items()} for i in range(len(self.specs)))
+            style = torch.stack([style_distance(seen, grams) for grams in wanted])
+            found.append((self.weights[:, :1] * style + self.weights[:, 1:] * content).mean(1))
+        nearest = [known[of] for of in torch.stack(found).argmin(0).tolist()]
+        rows.copy_(torch.from_numpy(bank.styles[nearest]))
+        return [bank.names[row] for row in nearest]
 
     @property
     def checkpoint(self) -> Path:
