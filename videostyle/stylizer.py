@@ -135,6 +135,11 @@ class Stylizer:
         width, height = fit(info.width, info.height, self._max_side)
         return replace(info, width=width, height=height)
 
+    def fitted(self, frame: Frame) -> Frame:
+        """The frame at the size that it is painted at."""
+        height, width, _ = frame.image.shape
+        return replace(frame, image=resize(frame.image, fit(width, height, self._max_side)))
+
     def __call__(self, frame: Frame) -> Frame:
         """The frame painted; index, times and moment of capture are kept. Raises EngineError."""
         return self._finish(self._paint(self._prepare(frame)))
@@ -148,8 +153,7 @@ class Stylizer:
 
     def _prepare(self, frame: Frame) -> _Job:
         look = self._look_at(frame.seconds)
-        height, width, _ = frame.image.shape
-        photo = resize(frame.image, fit(width, height, self._max_side))
+        photo = self.fitted(frame).image
         smoother, keep_color = self._smoother, self.keep_color
         job = _Job(frame, photo, look, keep_color, self.net_scale)
         if smoother is None or look.fade == 0:

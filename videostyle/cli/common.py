@@ -29,14 +29,14 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def _check_smooth(context: click.Context, option: click.Parameter, value: str) -> str | float:
-    if value in ("off", "auto"):
+    if value in ("off", "auto", "best"):
         return value
     try:
         strength = float(value)
     except ValueError:
         strength = -1.0
     if not 0 <= strength <= 1:
-        raise click.BadParameter(f"{value!r} is neither off nor auto nor a number from 0 to 1")
+        raise click.BadParameter(f"{value!r} is none of off, auto and best, nor a number from 0 to 1")
     return strength
 
 
@@ -104,7 +104,7 @@ class Painting:
             keep_color=self.keep_color,
             max_side=self.max_side,
             crossfade=crossfade,
-            smooth=self.smooth,
+            smooth="auto" if self.smooth == "best" else self.smooth,
         )
 
 
@@ -120,10 +120,10 @@ _PAINTING = (
     click.option(
         "--smooth",
         callback=_check_smooth,
-        metavar="off|auto|0..1",
+        metavar="off|auto|best|0..1",
         default="auto",
         show_default=True,
-        help="Hold the painting still where the film is.",
+        help="Hold the painting still where the film is; best looks ahead, in files, and takes its time.",
     ),
     click.option(
         "--engine", type=click.Choice(["auto", *ENGINES]), default="auto", show_default=True, help="What runs the net."

@@ -83,6 +83,10 @@ def command(
     wanted = Outputs(record, force, camera, stream)
     if no_window and not any((record, camera is not None, stream)):
         raise UsageError("--no-window leaves nowhere to paint to: add --record FILE, --virtual-camera or --stream URL")
+    if painting.smooth == "best":
+        raise UsageError(
+            "--smooth best looks at frames that are yet to come, which live there are none of: choose auto"
+        )
     library = Library()
     mix, bank = whole_bank(painting, library)
     own = {entry.card.name for entry in library.entries() if entry.shelved.own}

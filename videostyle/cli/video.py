@@ -81,7 +81,12 @@ def paint_video(
                     steer(stylizer, names, frame)
                 yield frame
 
-        pipeline = Pipeline(frames, lambda captured: stylizer.stream(steered(captured)), sink, progress)
+        paint = stylizer.stream
+        if painting.smooth == "best":
+            from videostyle.keyframes.both_ways import BothWays
+
+            paint = BothWays(stylizer).stream
+        pipeline = Pipeline(frames, lambda captured: paint(steered(captured)), sink, progress)
         try:
             with progress:
                 report = pipeline.run()

@@ -9,7 +9,7 @@ from safetensors.torch import load, save
 
 from videostyle.flow import Mask
 from videostyle.frame import Frame, Image
-from videostyle.keyframes.carry import Fill
+from videostyle.keyframes.carry import LEAST_HOLE, Fill
 from videostyle.keyframes.plan import Plan
 from videostyle.keyframes.work import WorkFolder, write_whole
 from videostyle.optimize import Guide, PictureOptimizer
@@ -19,8 +19,6 @@ from videostyle.scaling import scale
 
 FIRM = 3000.0
 """How firmly a frame that is filled by optimisation is held to what is known of it; more would stiffen its holes."""
-LEAST_HOLE = 0.002
-"""Share of a frame below which its holes are not worth a painting of their own."""
 
 
 def optimizing_fill(optimizer: PictureOptimizer, work: WorkFolder) -> Fill:

@@ -19,6 +19,8 @@ from videostyle.keyframes.work import write_whole
 cv2: Any = opencv  # its type stubs lack half of what is used here
 Finder = Callable[[Image, Image], Flow]
 """Flow from the first picture to the second, both uint8 (H, W, 3)."""
+Neighbours = Callable[[int, Image, Image], tuple[Flow, Flow]]
+"""Number of a frame, the frame before it and itself, uint8 (H, W, 3) -> flow from it to the one before, and back."""
 _RAFT_LEAST = 128
 
 
@@ -111,6 +113,15 @@ class Trace:
         step = places(there)
         return Trace(warp(self.at, step), warp(self.sure, step) * visible(there, back))
 
+    def grown(self, size: tuple[int, int]) -> Trace:
+        """For pictures of another (width, height); itself where that is its own."""
+        height, width = self.sure.shape
+        if size == (width, height):
+            return self
+        factors = size[0] / width, size[1] / height
+        at = cv2.resize((self.at + np.float32(0.5)) * np.array(factors, np.float32) - np.float32(0.5), size)
+        return Trace(at, cv2.resize(self.sure, size))
+
     def look_up(self, painting: Image) -> NDArray[np.float32]:
         """float32 (H, W, 3), about 0 to 255, of a painting of the other frame.
 
@@ -125,7 +136,7 @@ def origin(height: int, width: int) -> Trace:
     return Trace(places(np.zeros((height, width, 2), np.float32)), np.ones((height, width), np.float32))
 
 
-def traces(flows: Flows, first: int, images: Sequence[Image], *, backwards: bool = False) -> list[Trace]:
+def traces(flows: Neighbours, first: int, images: Sequence[Image], *, backwards: bool = False) -> list[Trace]:
     """Where the pixels of each of a stretch of frames, beginning with number ``first``, were in the first of them;
     ``backwards``, in the last."""
     height, width = images[0].shape[:2]

@@ -10,7 +10,7 @@ import numpy as np
 
 from videostyle.errors import UsageError
 from videostyle.frame import Frame, Image
-from videostyle.keyframes.flows import Flows, Trace, origin
+from videostyle.keyframes.flows import Neighbours, Trace, origin
 from videostyle.scaling import fit_within, scale
 
 LEAST_APART, MOST_APART = 4, 24
@@ -72,7 +72,7 @@ class Plan:
 
 
 def make_plan(
-    frames: Iterable[Frame], flows: Flows, *, every: int | None = None, at: Sequence[int] | None = None
+    frames: Iterable[Frame], flows: Neighbours, *, every: int | None = None, at: Sequence[int] | None = None
 ) -> Plan:
     """Look through a film and choose keyframes: every so manieth of a scene, or these, or as the motion asks for.
 
@@ -116,6 +116,11 @@ class Cuts:
         self._count += 1
 
     @property
+    def lag(self) -> int:
+        """How many frames later a cut is found."""
+        return int(self._detector.event_buffer_length)
+
+    @property
     def scenes(self) -> tuple[int, ...]:
         """The first frame of each scene so far."""
         return tuple(sorted(set(self._found)))
@@ -124,7 +129,7 @@ class Cuts:
 class Keys:
     """Keyframes where motion has led far from the last one, or hidden much of it."""
 
-    def __init__(self, flows: Flows) -> None:
+    def __init__(self, flows: Neighbours) -> None:
         self._flows = flows
         self._before: Image | None = None
         self._trace: Trace | None = None
