@@ -5,17 +5,27 @@ from __future__ import annotations
 import argparse
 import contextlib
 import tempfile
+from dataclasses import replace
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
 
 from videostyle.cli import run
 from videostyle.cli.demo import OUTPUT
 from videostyle.frame import Image
 from videostyle.library import shipped_folder
 from videostyle.pictures import load_picture, save_picture
+from videostyle.sinks import open_sink
 from videostyle.sources import open_source
+
+MOMENT = 70
+"""The frame of the shipped clip that stands in the README."""
+PART = np.s_[60:300, 200:500]
+SMOOTH = {"off": "--smooth off", "auto": "--smooth auto", "best": "--smooth best"}
 
 
 def frames(path: Path, step: int, first: int = 0) -> list[Image]:
@@ -27,16 +37,58 @@ def frames(path: Path, step: int, first: int = 0) -> list[Image]:
         source.close()
 
 
+def noisy(clip: Path, path: Path) -> Path:
+    """What a camera would see of the clip: it stands for half a second, then goes on, and its pictures have noise."""
+    source = open_source(clip)
+    taken = list(islice(source, MOMENT, MOMENT + 24))
+    source.close()
+    draw = np.random.default_rng(0)
+    step = taken[1].pts - taken[0].pts
+    sink = open_sink(str(path), replace(source.info, origin=None, frames=None), quality=1, sound=False)
+    for index, frame in enumerate([taken[0]] * 16 + taken):
+        noise = draw.normal(0, 5, frame.image.shape)
+        image = np.asarray(np.clip(frame.image + noise, 0, 255), np.uint8)
+        sink.write(replace(frame, image=image, index=index, pts=index * step))
+    sink.close()
+    return path
+
+
+def steady(folder: Path, clip: Path, style: str) -> list[Pillow.Image]:
+    """The same part of a noisy film, frame by frame and smoothed, side by side."""
+    film = noisy(clip, folder / "noisy.mkv")
+    columns = []
+    for smooth in SMOOTH:
+        out = folder / f"{smooth}.mkv"
+        if run(["video", str(film), str(out), "--style", style, "--smooth", smooth, "--quality", "5"]):
+            raise SystemExit(1)
+        columns.append([labelled(image[PART], title) for image, title in zip(frames(out, 1), repeat(SMOOTH[smooth]))])
+    return [Pillow.fromarray(np.hstack(row)) for row in zip(*columns, strict=True)]
+
+
+def labelled(image: Image, title: str) -> Image:
+    """A picture with its title above it."""
+    bar = Pillow.new("RGB", (image.shape[1], 24), "white")
+    ImageDraw.Draw(bar).text((6, 3), title, "black", ImageFont.load_default(15))
+    return np.vstack([np.asarray(bar), image])
+
+
+def animate(pictures: list[Pillow.Image], path: Path, duration: int) -> None:
+    """An animated WebP. duration: of a picture, in milliseconds."""
+    webp: dict[str, Any] = {"append_images": pictures[1:], "duration": duration, "quality": 60, "method": 6, "loop": 0}
+    pictures[0].save(path, save_all=True, **webp)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("models/gallery"))
     parser.add_argument("--width", type=int, default=480, help="of the animation")
+    parser.add_argument("--steady-style", default="great-wave")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     clip = shipped_folder() / "demo.mp4"
     with tempfile.TemporaryDirectory() as temporary:
         still = Path(temporary) / "still.png"
-        save_picture(still, frames(clip, 1000, first=70)[0])
+        save_picture(still, frames(clip, 1000, first=MOMENT)[0])
         sheet = Path(temporary) / "sheet.png"
         if run(["styles", "sheet", str(still), str(sheet), "--columns", "4", "--size", "480"]):
             raise SystemExit(1)
@@ -45,17 +97,10 @@ def main() -> None:
             if run(["demo", "--no-window"]):
                 raise SystemExit(1)
             pictures = [Pillow.fromarray(image) for image in frames(OUTPUT, 2)]
+        animate(steady(Path(temporary), clip, args.steady_style), args.out / "steady.webp", 66)
     size = (args.width, round(args.width * pictures[0].height / pictures[0].width))
     small = [picture.resize(size, Pillow.Resampling.LANCZOS) for picture in pictures]
-    webp: dict[str, Any] = {
-        "save_all": True,
-        "append_images": small[1:],
-        "duration": 80,
-        "loop": 0,
-        "quality": 60,
-        "method": 6,
-    }
-    small[0].save(args.out / "demo.webp", **webp)
+    animate(small, args.out / "demo.webp", 80)
     print(*(f"{path}: {path.stat().st_size / 1e6:.1f} MB" for path in sorted(args.out.iterdir())), sep="\n")
 
 

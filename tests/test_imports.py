@@ -28,7 +28,7 @@ LAYERS = (
     {"batch", "web", "export", "measure", "benchmark"}
     | {"train", "train_data", "train_options", "distill", "prune", "learn"}
     | {"optimize", "optimize_options", "optimize_loss", "optimize_search", "optimize_bank", "keyframes"}
-    | {"painter", "controls", "live", "live_outputs", "doctor"},
+    | {"painter", "controls", "live", "live_outputs", "doctor", "apprentice"},
     {"cli"},
 )
 """From the bottom up. A module or package imports from layers below its own and from its own."""

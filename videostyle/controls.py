@@ -12,6 +12,8 @@ from videostyle.styles import StyleMix
 from videostyle.stylizer import Stylizer
 
 STRENGTH_STEP = 0.1
+DIGITS = 9
+"""Keys that a style has to itself."""
 
 
 class Session(Protocol):
@@ -20,6 +22,7 @@ class Session(Protocol):
     def stop(self) -> None: ...
     def toggle_recording(self) -> None: ...
     def toggle_camera(self) -> None: ...
+    def learn_view(self) -> None: ...
     def toggle_mirror(self) -> bool: ...
     def take_snapshot(self) -> None: ...
     def toggle_fullscreen(self) -> None: ...
@@ -53,6 +56,7 @@ class Controls:
             Action.FREEZE: self._freeze,
             Action.RECORD: session.toggle_recording,
             Action.CAMERA: session.toggle_camera,
+            Action.LEARN: session.learn_view,
             Action.SNAPSHOT: session.take_snapshot,
             Action.FULLSCREEN: session.toggle_fullscreen,
             Action.BACK: self._back,
@@ -88,6 +92,15 @@ class Controls:
         self._stylizer.set_style(mix)
         self._view.chosen = mix.names
         self._view.say(" + ".join(names))
+
+    def add(self, name: str) -> None:
+        """One more style to choose from; a key is its own."""
+        before = min(len(self._names), DIGITS - 1)
+        self._names = self._view.sheet.names = (*self._names[:before], name, *self._names[before:])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self._names
 
     @property
     def _current(self) -> int:

@@ -26,6 +26,7 @@ class Action(Enum):
     FREEZE = "freeze"
     RECORD = "record"
     CAMERA = "virtual camera"
+    LEARN = "learn"
     SNAPSHOT = "snapshot"
     FULLSCREEN = "fullscreen"
     HELP = "help"
@@ -58,6 +59,7 @@ KEYS = (
     Key(Action.FREEZE, ("space",), "space", "hold the picture, and let it go"),
     Key(Action.RECORD, ("r",), "r", "record to a file, and stop"),
     Key(Action.CAMERA, ("v",), "v", "virtual camera on and off"),
+    Key(Action.LEARN, ("l",), "l", "learn a style from the picture you hold up to the camera"),
     Key(Action.SNAPSHOT, ("p", "f12"), "p, F12", "save the picture as PNG"),
     Key(Action.FULLSCREEN, ("f", "f11"), "f, F11", "fullscreen and back"),
     Key(Action.HELP, ("h", "?"), "h, ?", "show these keys"),

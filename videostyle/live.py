@@ -9,12 +9,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import chain, count
+from pathlib import Path
 from time import perf_counter
 from types import FrameType
 from typing import Protocol
 
+import numpy as np
+
+from videostyle.apprentice import Apprentice
 from videostyle.controls import Controls
-from videostyle.frame import Frame, FrameSink, FrameSource, StreamInfo
+from videostyle.frame import Frame, FrameSink, FrameSource, Image, StreamInfo
 from videostyle.governor import Governor
 from videostyle.live_outputs import LiveOutputs, Outputs
 from videostyle.painter import Painter
@@ -30,6 +35,7 @@ CROSSFADE = 0.3
 """Seconds in which one style turns into the next: what the stylizer of a live session should be given."""
 _GOVERNED = 0.9  # of a frame's interval may go into painting: capture and sinks need some of the machine too
 _INFO_EVERY = 0.25
+_EDGE = 10  # a tenth at each side of what the camera sees is no part of a picture that is held up
 
 
 class Window(FrameSink, Protocol):
@@ -53,6 +59,7 @@ class LiveSession:
     window: makes the sink in front, in the thread that makes the session and runs it; None for none.
     target_fps: rate that is held by letting the net work on smaller pictures; None leaves their size alone.
     duration: seconds until the session ends by itself.
+    learn: begins to learn a style from a picture, under a name, in the background; None where that cannot be.
     told: gets lines for people, from any thread. progress: as of a pipeline.
     opener: ``videostyle.sinks.open_sink`` or its like.
 
@@ -69,6 +76,7 @@ class LiveSession:
         window: Callable[[StreamInfo, View], Window] | None = None,
         target_fps: float | None = None,
         duration: float | None = None,
+        learn: Callable[[Path | Image, str], Apprentice] | None = None,
         told: Callable[[str], None] = lambda line: None,
         progress: Callable[[Progress], None] = lambda step: None,
         opener: Callable[..., FrameSink] = open_sink,
@@ -76,6 +84,8 @@ class LiveSession:
         self._source, self._stylizer = source, stylizer
         self._duration, self._told, self._progress = duration, told, progress
         self._target_fps = target_fps
+        self._learn = learn
+        self._apprentice: Apprentice | None = None
         self.view = View(StyleSheet(names))
         governor = Governor(_GOVERNED / target_fps) if target_fps else None
         self.painter = Painter(stylizer, source.info, governor=governor, sheet=self.view.sheet, told=self._say)
@@ -91,6 +101,7 @@ class LiveSession:
             raise
         self._pipeline = Pipeline(source, partial(map, self._paint), self.sinks, self._step, idle=self._idle)
         self._newest: Frame | None = None
+        self._seen: set[str] = set()
         self._recent: deque[tuple[float, float]] = deque(maxlen=60)
         self._info_at = 0.0
         self._started = perf_counter()
@@ -114,6 +125,9 @@ class LiveSession:
         finally:
             self._newest = None
             self.outputs.close()
+            if self._apprentice is not None:
+                self._apprentice.close()
+                self._told(str(self._apprentice.outcome))
         return replace(report, notes=(*report.notes, *self._governors_note()))
 
     @property
@@ -147,6 +161,40 @@ class LiveSession:
         if self._newest is not None:
             self.outputs.save(self._newest)
 
+    def learn(self, picture: Path | Image, name: str) -> None:
+        """Learn a style from a picture while the session goes on, and paint in it as soon as it can anything."""
+        if self._learn is None or self._apprentice is not None:
+            busy = "this session learns no styles" if self._apprentice is None else "one style at a time: it goes on"
+            self._say(busy)
+            return
+        self._say(f"learning {name}")
+        self._apprentice = self._learn(picture, name)
+
+    def learn_view(self) -> None:
+        """Learn a style from what the camera sees now, but for its edges."""
+        photo = None if self._newest is None else self._newest.photo
+        if photo is None:
+            return
+        height, width, _ = photo.shape
+        shown = photo[height // _EDGE : -height // _EDGE, width // _EDGE : -width // _EDGE]
+        taken = {*self.controls.names, *self._seen}
+        name = next(name for name in chain(["camera"], map("camera-{}".format, count(2))) if name not in taken)
+        self._seen.add(name)
+        self.learn(np.ascontiguousarray(shown), name)
+
+    def _follow(self, apprentice: Apprentice) -> None:
+        """Take over what has been learned so far."""
+        style = apprentice.news()
+        if style is not None:
+            self._stylizer.set_bank(style.on(self._stylizer.bank))
+            if style.card.name not in self.controls.names:
+                self.controls.add(style.card.name)
+                self.controls.choose(style.card.name)
+        if apprentice.outcome is not None and style is None:
+            self._say(apprentice.outcome)
+            apprentice.close()
+            self._apprentice = None
+
     def _paint(self, frame: Frame) -> Frame:
         painted = self.painter(frame)
         self._newest = painted
@@ -157,6 +205,8 @@ class LiveSession:
         if step.seconds - self._info_at >= _INFO_EVERY:
             self._info_at = step.seconds
             self.view.info = self._info(step)
+            if self._apprentice is not None:
+                self._follow(self._apprentice)
         self._progress(step)
         self._look_after()
 
@@ -180,12 +230,18 @@ class LiveSession:
         width, height = self.painter.output_size
         net = self.painter.net_size
         smooth = "" if self._stylizer.smooth == "off" else f"   smoothing {self._stylizer.smooth}"
+        learning = () if self._apprentice is None else (self._learning(self._apprentice),)
         smaller = "" if net == (width, height) else f"  (net at {net[0]}x{net[1]})"
         return (
             " + ".join(self._stylizer.mix.names) + strength,
             f"{fps:.1f} fps   {latency * 1000:.0f} ms   {step.dropped} dropped",
             f"{width}x{height}{smaller}{smooth}",
+            *learning,
         )
+
+    @staticmethod
+    def _learning(apprentice: Apprentice) -> str:
+        return f"learning {apprentice.name}: {apprentice.seconds:.0f} s"
 
     def _say(self, line: str) -> None:
         self.view.say(line)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pictures
 
 from videostyle.engines import StyleEngine
-from videostyle.errors import UsageError
+from videostyle.errors import StyleError, UsageError
 from videostyle.frame import Frame, Image, StreamInfo
 from videostyle.overlap import overlapped
 from videostyle.scaling import scale
@@ -125,6 +125,19 @@ class Stylizer:
     def set_style(self, mix: StyleMix) -> None:
         """Paint with another mix from the next frame on. On an error the old one stays."""
         self._look = self._make_look(mix, self._look.strength)
+
+    def set_bank(self, bank: StyleBank) -> None:
+        """Paint styles of another bank of the same net from the next frame on. On an error the old one stays."""
+        before, self._bank = self._bank, bank
+        try:
+            self._look = self._make_look(self._look.mix, self._look.strength)
+        except StyleError:
+            self._bank = before
+            raise
+
+    @property
+    def bank(self) -> StyleBank:
+        return self._bank
 
     def set_strength(self, strength: float) -> None:
         """Paint at another strength from the next frame on. On an error the old one stays."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -53,6 +54,13 @@ PREVIEW_SIDE = 480
     metavar="FILE",
     help="A picture that shows every few seconds how it stands.  [default: in the cache folder]",
 )
+@click.option("--net", metavar="STYLE", help="Learn on the net that paints STYLE.  [default: the library's first]")
+@click.option(
+    "--so-far",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Keep the best so far in FILE meanwhile, for a program that paints with it, and give way to that.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @card_options
 @force_option
@@ -64,6 +72,8 @@ def command(
     photos: Path | None,
     perceptual: str | None,
     preview: Path | None,
+    net: str | None,
+    so_far: Path | None,
     device: str,
     about: dict[str, Any],
     force: bool,
@@ -94,7 +104,9 @@ def command(
     else:
         library.check_free([name], force=force)
     card = replace(old.card if old else StyleCard(str(name)), **about)
-    bank = _bank(library)
+    bank = _bank(library, net)
+    if so_far is not None and hasattr(os, "nice"):
+        os.nice(10)
 
     from videostyle.learn import Learner, LearnOptions, picture_of
     from videostyle.perceptual import load_perceptual
@@ -104,13 +116,23 @@ def command(
     preview = cache_folder() / f"{card.name}.png" if preview is None else preview
     show = Preview(preview, bank, images[0], _photo(photos))
     device, options = pick_device(device), LearnOptions(**given)
-    net = load_perceptual(perceptual, unasked=False)
-    learner = Learner(images, card, bank, options, net, photos, device, end=began + options.seconds)
+    judge = load_perceptual(perceptual, unasked=False)
+    learner = Learner(images, card, bank, options, judge, photos, device, end=began + options.seconds)
+
+    def follow(step: LearnProgress) -> None:
+        bar(step.done, step.seconds_left, f"step {step.step}, style {step.style:.2f}, content {step.content:.2f}")
+        if step.vector is not None:
+            show(step.vector)
+            if so_far is not None:
+                learner.style.save(so_far)
+
+    if so_far is not None:
+        learner.style.save(so_far)
     tell(f"learning {card.name}, starting from {learner.start}; {preview} shows how it stands")
     interrupted = False
     try:
         with ShareProgress() as bar:
-            learner.run(lambda step: _follow(step, bar, show))
+            learner.run(follow)
     except KeyboardInterrupt:
         interrupted = True
         tell("stopped: the best so far is kept")
@@ -132,8 +154,10 @@ def _learned(library: Library, name: str) -> LearnedStyle:
     return style
 
 
-def _bank(library: Library) -> StyleBank:
-    """The bank to learn on: that of the library's first style which has a body for others."""
+def _bank(library: Library, net: str | None) -> StyleBank:
+    """The bank to learn on: that of the style ``net``, or of the library's first which has a body for others."""
+    if net is not None:
+        return library.bank(StyleMix(((net, 1.0),)))
     for entry in library.entries():
         label = entry.shelved.label
         if label.body is None and label.config.kind == "stylenet":
@@ -181,9 +205,3 @@ class Preview:
         height, width = self._photo.shape[:2]
         cells = [covered(self._picture, width, height), self._photo, BankNet(self._bank, vector)(self._photo)]
         write_picture(self._path, np.concatenate(cells, 1))
-
-
-def _follow(step: LearnProgress, bar: ShareProgress, show: Preview) -> None:
-    bar(step.done, step.seconds_left, f"step {step.step}, style {step.style:.2f}, content {step.content:.2f}")
-    if step.vector is not None:
-        show(step.vector)

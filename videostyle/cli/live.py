@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +14,10 @@ import click
 
 from videostyle.cli import INTERRUPTED, TERMINATED
 from videostyle.cli.common import Painting, emit, force_option, painting_options, report_options, tell
+from videostyle.controls import DIGITS
 from videostyle.errors import StyleError, UsageError
 from videostyle.library import Library
+from videostyle.pictures import FORMATS, load_picture
 from videostyle.styles import IDENTITY, StyleBank, StyleMix
 
 if TYPE_CHECKING:
@@ -22,8 +26,6 @@ if TYPE_CHECKING:
     from videostyle.sinks.view import View
     from videostyle.stats import RunReport
 
-DIGITS = 9
-"""Keys that a style has to itself."""
 USUAL_FPS = 30.0
 """What is held where a source does not say its rate."""
 
@@ -75,7 +77,9 @@ def command(
     videostyle live
     videostyle live --style great-wave --record me.mp4 --virtual-camera
     videostyle live --source holiday.mp4 --loop
+    videostyle live --style my-painting.jpg
     """
+    from videostyle.apprentice import Apprentice
     from videostyle.live import CROSSFADE, LiveSession
     from videostyle.live_outputs import Outputs
     from videostyle.sources import open_source
@@ -88,6 +92,8 @@ def command(
             "--smooth best looks at frames that are yet to come, which live there are none of: choose auto"
         )
     library = Library()
+    picture = style_picture(painting, library)
+    painting = painting if picture is None else replace(painting, style=None)
     mix, bank = whole_bank(painting, library)
     own = {entry.card.name for entry in library.entries() if entry.shelved.own}
     names = keyed([name for name in bank.names if name != IDENTITY], own) or bank.names
@@ -106,10 +112,28 @@ def command(
             window=None if no_window else open_window,
             target_fps=rate,
             duration=duration,
+            learn=lambda path, name: Apprentice(path, name, mix.names[0]),
             told=tell,
         )
+        if picture is not None:
+            session.learn(*picture)
         report = session.run().on(engine)
     return conclude(session, report, as_json=as_json)
+
+
+def style_picture(painting: Painting, library: Library) -> tuple[Path, str] | None:
+    """The picture that --style names in place of a style, and the name of the style that is to be learned from it.
+
+    Raises UsageError where there is a style of that name, SourceError for what is no picture.
+    """
+    path = Path(painting.style or "")
+    if path.suffix.lower() not in FORMATS:
+        return None
+    load_picture(path, max_side=64)
+    name = re.sub("[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "picture"
+    if name in (entry.card.name for entry in library.entries()):
+        raise UsageError(f"there is a style {name} already: --style {name} paints in it, or rename {path.name}")
+    return path, name
 
 
 def whole_bank(painting: Painting, library: Library) -> tuple[StyleMix, StyleBank]:
