@@ -22,12 +22,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import describe
-from benchmarks.quality import PHOTOS, SIZE, painter
+from benchmarks.quality import PHOTOS, SIZE, painter, picture_of
 from videostyle.errors import EngineError
 from videostyle.export import FORMATS, export
 from videostyle.frame import Image
 from videostyle.perceptual import load_perceptual
-from videostyle.pictures import load_picture
 from videostyle.quality import features, judge, load_photos, ssim, style_grams
 from videostyle.styles import IDENTITY, StyleBank
 
@@ -40,13 +39,13 @@ def main() -> None:
     parser.add_argument("--formats", default=",".join(FORMATS))
     parser.add_argument("--perceptual", type=Path, default=SHARED / "weights/vgg16-features.safetensors")
     parser.add_argument("--photos", type=Path, default=SHARED / "photos/research")
-    parser.add_argument("--pictures", type=Path, default=SHARED / "styles", help="the style pictures, NAME.jpg each")
+    parser.add_argument("--shared", type=Path, default=SHARED, help="where the pictures of the styles are")
     parser.add_argument("--count", type=int, default=4, help=f"how many photos of {len(PHOTOS)}")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     bank = StyleBank.load(args.bank)
     photos = load_photos(args.photos, PHOTOS[:: len(PHOTOS) // args.count][: args.count], *SIZE)
-    distance = _distances(args.perceptual, args.pictures, bank, photos)
+    distance = _distances(args.perceptual, args.shared, bank, photos)
     exact = {name: [painter(bank, row)(photo) for photo in photos] for row, name in enumerate(bank.names)}
     base = mean(distance(name, exact[name]) for name in bank.names if name != IDENTITY)
     rows: list[dict[str, Any]] = []
@@ -96,13 +95,13 @@ def _apart(exact: dict[str, list[Image]], painted: dict[str, list[Image]]) -> di
 
 
 def _distances(
-    perceptual: Path, pictures: Path, bank: StyleBank, photos: list[Image]
+    perceptual: Path, shared: Path, bank: StyleBank, photos: list[Image]
 ) -> Callable[[str, list[Image]], float]:
     """What says the mean style distance of paintings of ``photos`` to the picture of a style."""
     net = load_perceptual(perceptual)
     seen = [features(photo, net) for photo in photos]
     names = [name for name in bank.names if name != IDENTITY]
-    grams = {name: style_grams(load_picture(pictures / f"{name}.jpg"), net) for name in names}
+    grams = {name: style_grams(picture_of(name, shared), net) for name in names}
 
     def distance(name: str, paintings: list[Image]) -> float:
         judged = (judge(photo, features(each, net), grams[name]) for photo, each in zip(seen, paintings, strict=True))

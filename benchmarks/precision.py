@@ -14,12 +14,11 @@ import sys
 from pathlib import Path
 from statistics import mean
 
-from benchmarks.quality import PHOTOS, SIZE, painter
+from benchmarks.quality import PHOTOS, SIZE, painter, picture_of
 from videostyle.engines import installed_engines, load_engine
 from videostyle.errors import EngineError
 from videostyle.frame import Image
 from videostyle.perceptual import load_perceptual
-from videostyle.pictures import load_picture
 from videostyle.quality import features, judge, load_photos, ssim, style_grams
 from videostyle.styles import IDENTITY, StyleBank
 
@@ -38,11 +37,7 @@ def main() -> None:
     bank = StyleBank.load(args.bank)
     photos = load_photos(args.shared / "photos/research", PHOTOS[: args.photos], *SIZE)
     seen = [features(photo, net) for photo in photos]
-    grams = {
-        name: style_grams(load_picture(args.shared / f"styles/{name}.jpg"), net)
-        for name in bank.names
-        if name != IDENTITY
-    }
+    grams = {name: style_grams(picture_of(name, args.shared), net) for name in bank.names if name != IDENTITY}
 
     def distance(name: str, paintings: list[Image]) -> float:
         judged = (judge(photo, features(each, net), grams[name]) for photo, each in zip(seen, paintings, strict=True))

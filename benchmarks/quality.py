@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from videostyle.frame import Image
+from videostyle.library import shipped_folder
 from videostyle.net import build
 from videostyle.perceptual import load_perceptual
 from videostyle.pictures import load_picture, save_picture
@@ -34,6 +35,12 @@ PHOTOS = tuple(
     )
 )
 SIZE = (640, 360)
+
+
+def picture_of(name: str, shared: Path) -> Image:
+    """What a style of the shipped bank was learned from: a picture of this project's own, or one of ``shared``."""
+    own = shipped_folder() / f"pictures/{name}.jpg"
+    return load_picture(own if own.is_file() else shared / f"styles/{name}.jpg")
 
 
 def painter(bank: StyleBank, row: int) -> Callable[[Image], Image]:
@@ -76,7 +83,7 @@ def main() -> None:
             errors = [np.abs(a.astype(int) - b).mean() / 255 for a, b in zip(photos, paintings, strict=True)]
             rows[name] = {"mean_absolute_error": float(np.mean(errors))}
         else:
-            grams = style_grams(load_picture(args.shared / f"styles/{name}.jpg"), net)
+            grams = style_grams(picture_of(name, args.shared), net)
             judged = [
                 judge(photo, features(painting, net), grams) for photo, painting in zip(seen, paintings, strict=True)
             ]

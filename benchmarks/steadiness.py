@@ -31,6 +31,7 @@ from torch import Tensor
 
 from benchmarks.machine import describe
 from benchmarks.peers import peer_python
+from benchmarks.quality import picture_of
 from videostyle.engines import StyleEngine, load_engine
 from videostyle.flow import DenseFlow, end_point_error, luma, read_flow, visible
 from videostyle.frame import Frame, Image
@@ -287,7 +288,7 @@ def main() -> None:
     styles = args.styles.split(",") if args.styles else [name for name in bank.names if name != IDENTITY]
     names = args.treatments.split(",")
     net = load_perceptual(args.perceptual or args.shared / "weights/vgg16-features.safetensors")
-    grams = {style: style_grams(load_picture(args.shared / f"styles/{style}.jpg"), net) for style in styles}
+    grams = {style: style_grams(picture_of(style, args.shared), net) for style in styles}
     engine = load_engine(bank, engine=args.engine, precision=args.precision)
     peer = peer_python(args.peer_env) if args.peer_env else None
     flow = flow_error(args.shared, painter(engine, bank.styles[bank.names.index(styles[0])]))
