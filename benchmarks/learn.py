@@ -19,13 +19,19 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.gallery import MOMENT, frames, labelled
 from benchmarks.machine import describe
 from benchmarks.quality import PHOTOS, SIZE
-from videostyle.learn import Learner, LearnOptions, picture_of
+from videostyle.frame import Image
+from videostyle.learn import Learner, LearnOptions, LearnProgress, picture_of
+from videostyle.library import shipped_folder
 from videostyle.optimize_bank import BankNet
 from videostyle.perceptual import load_perceptual
 from videostyle.pictures import load_picture, save_picture
-from videostyle.quality import Judgement, features, judge, load_photos, style_grams
+from videostyle.quality import Judgement, covered, features, judge, load_photos, resized, style_grams
 from videostyle.stats import peak_rss_mb
 from videostyle.styles import StyleBank, StyleCard, StyleMix
 
@@ -42,13 +48,19 @@ def learn(args: argparse.Namespace, name: str) -> dict[str, Any]:
     learner = Learner(
         [picture_of(picture)], StyleCard(name), bank, options, load_perceptual(weights), args.photos, end=end
     )
-    style = learner.run()
+    start = bank.vector(StyleMix(((learner.start, 1.0),)))
+    grown = [(time.perf_counter() - began, start)]
+
+    def follow(step: LearnProgress) -> None:
+        if step.vector is not None:
+            grown.append((time.perf_counter() - began, step.vector))
+
+    style = learner.run(follow)
     taken = {"seconds": time.perf_counter() - began, "peak_rss_mb": peak_rss_mb()}
     net = load_perceptual(weights)
     grams = style_grams(load_picture(picture), net)
     photos = load_photos(args.shared / "photos/research", PHOTOS[:: len(PHOTOS) // args.judged], *SIZE)
     rows: dict[str, Any] = {}
-    start = bank.vector(StyleMix(((learner.start, 1.0),)))
     for what, vector in (("start", start), ("learned", style.vector)):
         paint = BankNet(bank, vector)
         paintings = [paint(photo) for photo in photos]
@@ -61,7 +73,20 @@ def learn(args: argparse.Namespace, name: str) -> dict[str, Any]:
             args.pictures.mkdir(parents=True, exist_ok=True)
             for number, painting in enumerate(paintings):
                 save_picture(args.pictures / f"{name}-{number:02d}.png", painting, force=True)
+    if args.strip:
+        save_picture(args.strip, strip(bank, picture_of(picture), grown), quality=88, force=True)
     return {"name": name, "from": learner.start, "steps": style.recipe["steps"], **taken, **rows}
+
+
+def strip(bank: StyleBank, picture: Image, grown: list[tuple[float, NDArray[np.float32]]]) -> Image:
+    """The picture, and a frame of the shipped clip as it was painted after some seconds of learning."""
+    photo = resized(frames(shipped_folder() / "demo.mp4", 1000, first=MOMENT)[0], 400)
+    height, width = photo.shape[:2]
+    tiles = [labelled(covered(picture, width, height), "the picture")]
+    for moment in (0.0, 15.0, 30.0, 60.0, grown[-1][0]):
+        seconds, vector = min(grown, key=lambda of: abs(of[0] - moment))
+        tiles.append(labelled(BankNet(bank, vector)(photo), f"after {seconds:.0f} s"))
+    return np.vstack([np.hstack(tiles[:3]), np.hstack(tiles[3:])])
 
 
 def main() -> None:
@@ -79,6 +104,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=LearnOptions().seconds)
     parser.add_argument("--judged", type=int, default=len(PHOTOS), help="photos that are painted and judged")
     parser.add_argument("--pictures", type=Path, help="save the paintings into this folder")
+    parser.add_argument("--strip", type=Path, help="save a picture of how the first of the styles came about")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     if len(args.names) == 1:

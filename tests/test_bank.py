@@ -48,7 +48,7 @@ def test_every_card_says_where_a_style_comes_from_and_how_good_it_is(bank: Style
         assert card.artist
         assert card.year
         assert card.rights in ("public domain", "MIT")
-        assert 0 < card.quality["style"] <= 1.4
+        assert 0 < card.quality["style"] <= 2
         assert 0 < card.quality["content"] < 2.5
     assert set(bank.recipe) >= {"data", "options", "steps"}
 

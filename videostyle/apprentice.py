@@ -45,6 +45,7 @@ class Apprentice:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=said,
+                start_new_session=True,  # Ctrl-C is for the session, which passes it on once
             )
 
     @property

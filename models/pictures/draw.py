@@ -101,7 +101,7 @@ def crosshatch(draw: np.random.Generator) -> Field:
     return np.asarray(paper + ink * (np.array([0.11, 0.1, 0.16]) - paper), np.float32)
 
 
-def mosaic(draw: np.random.Generator) -> Field:
+def tesserae(draw: np.random.Generator) -> Field:
     """Small stones in rows that follow the shapes, light grout between them."""
     picture = landscape(draw)
     grey = cv2.GaussianBlur(picture.mean(2), (0, 0), 14)
@@ -131,7 +131,7 @@ def mosaic(draw: np.random.Generator) -> Field:
     return np.asarray(canvas, np.float32)
 
 
-PICTURES = {"stained-glass": stained_glass, "crosshatch": crosshatch, "mosaic": mosaic}
+PICTURES = {"stained-glass": stained_glass, "crosshatch": crosshatch, "tesserae": tesserae}
 
 
 def main() -> None:

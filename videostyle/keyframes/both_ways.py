@@ -131,16 +131,20 @@ class BothWays:
         """The frames of a stretch but for its last one."""
         first, photos = stretch[0].number, [seen.small for seen in stretch]
         looks = looks_at(self._neighbours, first, photos, True, True)
-        for seen, look in zip(stretch[:-1], looks, strict=False):
-            ends = zip(look, (photos[0], photos[-1]), (left, right), strict=True)
+
+        def paint(job: tuple[_Seen, list[tuple[Trace, float]]]) -> Frame:
+            seen, look = job
             views = [
-                View(_checked(trace, seen.small, photo), near, painting) for (trace, near), photo, painting in ends
+                View(_checked(trace, seen.small, photo), near, painting)
+                for (trace, near), photo, painting in zip(look, (photos[0], photos[-1]), (left, right), strict=True)
             ]
             painting, holes = blend(views)
             if holes.mean() > LEAST_HOLE:
                 filled = self._stylizer.preview(seen.frame.image, self._stylizer.mix)
                 painting = paste(painting, filled, holes)
-            yield self._shown(seen.frame, painting)
+            return self._shown(seen.frame, painting)
+
+        yield from overlapped(paint, zip(stretch[:-1], looks, strict=False), _THREADS)
         for number in range(first, stretch[-1].number + 1):
             self._flows.pop(number, None)
 
