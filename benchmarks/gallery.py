@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import tempfile
 from dataclasses import replace
+from fractions import Fraction
 from itertools import islice, repeat
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,20 @@ from PIL import ImageDraw, ImageFont
 
 from videostyle.cli import run
 from videostyle.cli.demo import OUTPUT
-from videostyle.frame import Image
-from videostyle.library import shipped_folder
+from videostyle.engines import load_engine
+from videostyle.frame import Frame, Image
+from videostyle.library import Library, shipped_folder
 from videostyle.pictures import load_picture, save_picture
+from videostyle.quality import resized
 from videostyle.sinks import open_sink
 from videostyle.sources import open_source
+from videostyle.styles import parse_mix
+from videostyle.stylizer import Stylizer
 
 MOMENT = 70
 """The frame of the shipped clip that stands in the README."""
 PART = np.s_[60:300, 200:500]
+BLENDED, KEPT = ("great-wave", "starry-night"), ("composition-viii", "adele-bloch-bauer")
 SMOOTH = {"off": "--smooth off", "auto": "--smooth auto", "best": "--smooth best"}
 
 
@@ -65,6 +71,34 @@ def steady(folder: Path, clip: Path, style: str) -> list[Pillow.Image]:
     return [Pillow.fromarray(np.hstack(row)) for row in zip(*columns, strict=True)]
 
 
+def mixing(photo: Image) -> Image:
+    """Strengths, blends of two styles, and the photo's own colours: a row of each."""
+    small = resized(photo, 360)
+
+    def tile(title: str, style: str, strength: float = 1.0, keep_color: bool = False) -> Image:
+        stylizer = Stylizer(engine, bank, parse_mix(style), strength=strength, keep_color=keep_color)
+        return labelled(stylizer(Frame(small, 0, 0, Fraction(1, 25), 0.0)).image, title)
+
+    one, other = BLENDED
+    bank = Library().bank(parse_mix(f"{one},{other}"))
+    engine = load_engine(bank)
+    shares = (0.25, 0.5, 0.75)
+    rows = [
+        [tile(f"{one}, --strength {strength:g}", one, strength) for strength in (0.2, 0.4, 0.6, 0.8, 1.0)],
+        [
+            tile(one, one),
+            *(tile(f"{one}:{1 - share:g},{other}:{share:g}", f"{one}:{1 - share},{other}:{share}") for share in shares),
+            tile(other, other),
+        ],
+        [
+            labelled(small, "the photo"),
+            *(tile(f"{name} --keep-color", name, keep_color=True) for name in (one, other, *KEPT)),
+        ],
+    ]
+    engine.close()
+    return np.vstack([np.hstack(row) for row in rows])
+
+
 def labelled(image: Image, title: str) -> Image:
     """A picture with its title above it."""
     bar = Pillow.new("RGB", (image.shape[1], 24), "white")
@@ -93,6 +127,7 @@ def main() -> None:
         if run(["styles", "sheet", str(still), str(sheet), "--columns", "5", "--size", "400"]):
             raise SystemExit(1)
         save_picture(args.out / "sheet.jpg", load_picture(sheet), quality=85, force=True)
+        save_picture(args.out / "mixing.jpg", mixing(load_picture(still)), quality=85, force=True)
         with contextlib.chdir(temporary):
             if run(["demo", "--no-window"]):
                 raise SystemExit(1)
