@@ -124,7 +124,7 @@ def main() -> None:
         still = Path(temporary) / "still.png"
         save_picture(still, frames(clip, 1000, first=MOMENT)[0])
         sheet = Path(temporary) / "sheet.png"
-        if run(["styles", "sheet", str(still), str(sheet), "--columns", "5", "--size", "400"]):
+        if run(["styles", "sheet", str(still), str(sheet), "--columns", "7", "--size", "300"]):
             raise SystemExit(1)
         save_picture(args.out / "sheet.jpg", load_picture(sheet), quality=85, force=True)
         save_picture(args.out / "mixing.jpg", mixing(load_picture(still)), quality=85, force=True)
