@@ -128,7 +128,7 @@ def strip(bank: StyleBank, picture: Image, grown: list[tuple[float, NDArray[np.f
     photo = resized(frames(shipped_folder() / "demo.mp4", 1000, first=MOMENT)[0], 400)
     height, width = photo.shape[:2]
     tiles = [labelled(covered(picture, width, height), "the picture")]
-    for moment in (0.0, 15.0, 30.0, 60.0, grown[-1][0]):
+    for moment in (0.0, 22.0, 40.0, 70.0, grown[-1][0]):
         seconds, vector = min(grown, key=lambda of: abs(of[0] - moment))
         tiles.append(labelled(BankNet(bank, vector)(photo), f"after {seconds:.0f} s"))
     return np.vstack([np.hstack(tiles[:3]), np.hstack(tiles[3:])])
