@@ -15,6 +15,9 @@ from videostyle.quality import covered
 from videostyle.sources import open_source
 from videostyle.styles import IDENTITY, StyleBank, parse_mix
 
+DRAWN = {"stained-glass", "crosshatch", "tesserae"}
+"""Pictures that this project drew: patterns of hard lines, of which less arrives than of paintings."""
+
 
 @pytest.fixture(scope="module")
 def bank() -> StyleBank:
@@ -47,8 +50,8 @@ def test_every_card_says_where_a_style_comes_from_and_how_good_it_is(bank: Style
         assert card.title
         assert card.artist
         assert card.year
-        assert card.rights in ("public domain", "MIT")
-        assert 0 < card.quality["style"] <= 2
+        assert card.rights == ("MIT" if card.name in DRAWN else "public domain")
+        assert 0 < card.quality["style"] <= (2 if card.name in DRAWN else 1.4)
         assert 0 < card.quality["content"] < 2.5
     assert set(bank.recipe) >= {"data", "options", "steps"}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from tests.banks import tiny_bank
 from tests.clips import make_clip
+from tests.test_stylizer import Inverting
 from tests.test_temporal import WIDE, apart, window
 from videostyle.cli import run
 from videostyle.frame import Frame, Image
@@ -22,22 +22,12 @@ from videostyle.styles import parse_mix
 from videostyle.stylizer import Stylizer, keep_colors
 
 
-@dataclass
-class Flickering:
+class Flickering(Inverting):
     """An engine whose paintings are darker by turns."""
 
-    name: str = "flickering"
-    precision: str = "fp32"
-    device: str = "cpu"
-    lanes: int = 1
-    painted: list[Image] = field(default_factory=list)
-
     def __call__(self, images: Image, vector: NDArray[np.float32]) -> Image:
-        self.painted.append(images[0].copy())
-        return np.asarray(images // 2 + 40 * (len(self.painted) % 2), np.uint8)
-
-    def close(self) -> None:
-        pass
+        self.shapes.append(images.shape)
+        return np.asarray(images // 2 + 40 * (len(self.shapes) % 2), np.uint8)
 
 
 def film(photos: Sequence[Image]) -> list[Frame]:
@@ -71,7 +61,7 @@ def test_paintings_that_flicker_stand_still_and_move_as_the_film_does(shift: int
         for before, after, want_before, want_after in zip(shown, shown[1:], expected, expected[1:], strict=False)
     ]
     assert max(steps) < 8  # frame by frame: 40
-    assert len(engine.painted) <= 3 + (3 * APART if shift else 0)  # what has just come in at the edge is painted anew
+    assert len(engine.shapes) <= 3 + (3 * APART if shift else 0)  # what has just come in at the edge is painted anew
 
 
 def test_scenes_owe_each_other_nothing() -> None:

@@ -115,9 +115,16 @@ def test_keys_change_what_is_seen(running: Running) -> None:
     running.press("2")
     until(lambda: differ(running.picture(), rain) > 3, "another style is seen")
     sun = running.still()
+    there = running.picture()
     running.press("Left")
-    # Not to the last code: what was held still before had come from the frames before it.
-    until(lambda: differ(running.picture(), rain) < 3, "the first style is back")
+    until(lambda: differ(running.picture(), there) > 3, "the first style is back")
+    running.still()
+    # From here on all is painted of the same held photo: what came before it has left its last codes in "rain" above.
+    rain = running.picture()
+    running.press("2")
+    until(lambda: differ(running.picture(), there) < 1, "the other style is as it was")
+    running.press("Left")
+    until(lambda: differ(running.picture(), rain) < 1, "the first style is as it was")
 
     whole = running.still()
     running.press("x")
