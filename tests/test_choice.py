@@ -14,6 +14,7 @@ from videostyle.engines import choice as auto
 from videostyle.engines import installed_engines, load_engine
 from videostyle.engines.choice import Choice, Memory, best, choose, measure
 from videostyle.errors import EngineError
+from videostyle.frame import Image
 from videostyle.library import HOME_VARIABLE, Library
 
 pytest.importorskip("openvino", reason="OpenVINO is not installed")
@@ -53,6 +54,8 @@ def test_a_choice_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (first.engine, first.device) == ("openvino", "cpu")
     monkeypatch.setattr(auto, "measure", None)
     assert choose(bank, ["openvino"], "auto", "auto", print) == first
+    # On any processor there is something to choose from.
+    monkeypatch.setattr("videostyle.engines.openvino.precisions", lambda bank, device: ("bf16", "fp32"))
     with pytest.raises(TypeError):  # another bank, another wish: not what was remembered
         choose(replace(bank, ranges={}), ["openvino"], "auto", "auto", print)
 
@@ -99,6 +102,29 @@ def test_what_cannot_run_is_passed_over_aloud() -> None:
 def test_a_slow_machine_measures_less(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auto, "ENOUGH", -1.0)
     assert list(measure(with_ranges(tiny_bank()), [INT8, FP32], print)) == [INT8]
+
+
+def test_a_computer_busy_for_a_while_does_not_tip_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    load = {INT8: 1.0, BF16: 2.0}
+
+    class Engine:
+        def __init__(self, name: Choice) -> None:
+            self.name = name
+
+        def __call__(self, photos: Image, vector: object) -> Image:
+            busy = 1.75 if clock[0] < 9 else 1.0  # until well after each has painted for the first time
+            clock[0] += busy * load[self.name]
+            return photos
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(auto, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(auto, "ENOUGH", 100.0)
+    monkeypatch.setattr(
+        "videostyle.engines.openvino.load", lambda bank, kind, device: Engine(Choice("openvino", kind, device))
+    )
+    assert measure(tiny_bank(), [INT8, BF16], print) == load
 
 
 @pytest.mark.skipif("pytorch" not in installed_engines(), reason="PyTorch is not installed")

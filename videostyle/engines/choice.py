@@ -15,13 +15,15 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, astuple, dataclass
+from math import inf
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
-from videostyle.engines import ENGINES
+from videostyle.engines import ENGINES, StyleEngine
 from videostyle.errors import EngineError
 from videostyle.library import cache_folder
 from videostyle.styles import StyleBank
@@ -95,28 +97,31 @@ def best(seconds: dict[Choice, float]) -> Choice:
 
 
 def measure(bank: StyleBank, candidates: Sequence[Choice], told: Callable[[str], None]) -> dict[Choice, float]:
-    """Seconds a small picture takes, the best of a few.
+    """Seconds a small picture takes, the best of a few, taken in turns: what else the computer does meanwhile slows
+    all of them, and what comes out is remembered.
 
     Those that cannot run are told and left out; so are, without a word, those that time has run out for.
     """
     photo = np.random.default_rng(0).integers(0, 256, (1, *SIZE, 3), np.uint8)
-    found: dict[Choice, float] = {}
     began = perf_counter()
-    for each in candidates:
-        if found and perf_counter() - began > ENOUGH:
-            break
-        try:
-            engine = importlib.import_module(ENGINES[each.engine].module).load(bank, each.precision, each.device)
-            times = []
-            for _ in range(1 + FRAMES):  # the first one warms up
-                start = perf_counter()
-                engine(photo, bank.styles[-1])
-                times.append(perf_counter() - start)
-            engine.close()
-        except EngineError as error:
-            told(f"{each.engine}/{each.precision} was passed over: {error}")
-        else:
-            found[each] = min(times[1:])
+    with ExitStack() as engines:
+        ready: dict[Choice, StyleEngine] = {}
+        for each in candidates:
+            if ready and perf_counter() - began > ENOUGH:
+                break
+            try:
+                engine = importlib.import_module(ENGINES[each.engine].module).load(bank, each.precision, each.device)
+                engines.callback(engine.close)
+                engine(photo, bank.styles[-1])  # warms up
+            except EngineError as error:
+                told(f"{each.engine}/{each.precision} was passed over: {error}")
+            else:
+                ready[each] = engine
+        found = dict.fromkeys(ready, inf)
+        for each in FRAMES * list(ready):
+            start = perf_counter()
+            ready[each](photo, bank.styles[-1])
+            found[each] = min(found[each], perf_counter() - start)
     return found
 
 
