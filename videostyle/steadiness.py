@@ -27,6 +27,9 @@ AREA = 9
 STILL_LIGHT, STILL_SHARE = 8.0, 0.5
 """What stands still: luma, 0..255, averaged over 9x9 pixels, stays this close to that of the scene's first frame. Where
 less than half of the frame does, the camera moves and flat walls only seem to stand. (Flow jitters with noise.)"""
+STILL_DRIFT, STILL_MARGIN = 0.5, 15
+"""Pixels that the middle of all motion may add up to in a scene: beyond, the camera pans, however slowly. And pixels
+around what changes that are not counted: flat cloth moves with its edges, and nets look that far."""
 SHORTEST_STILL = 8
 """Frames of a scene from which on a deviation over time says something."""
 CHANGED = 6.0
@@ -78,6 +81,7 @@ class Motion:
         self._start: NDArray[np.uint8] | None = None
         self._count = 0
         self._still: Mask = np.zeros((0, 0), bool)
+        self._drift = np.zeros(2)
 
     def __call__(self, photo: Image) -> Step:
         """The next frame, uint8 RGB (H, W, 3), all of one size."""
@@ -89,7 +93,7 @@ class Motion:
             if (there.visible & (change < LIKE)).mean() >= CUT:
                 return self._go_on(grey, flow, there)
         self._recent.clear()
-        self._start, self._count, self._still = grey, 1, ~nothing
+        self._start, self._count, self._still, self._drift = grey, 1, ~nothing, np.zeros(2)
         self._recent.append(grey)
         return Step((), nothing, self._still, nothing)
 
@@ -102,7 +106,10 @@ class Motion:
             links.append(self._link("first", self._count, grey, self._start)[1])
         speed = np.linalg.norm(flow, axis=-1)
         assert self._start is not None
-        self._still = self._still & (np.abs(_change(grey, self._start)) < STILL_LIGHT)
+        self._drift += np.median(flow, (0, 1))
+        changed = np.abs(_change(grey, self._start)) >= STILL_LIGHT
+        near = cv2.dilate(changed.astype(np.uint8), np.ones((2 * STILL_MARGIN + 1,) * 2, np.uint8)) > 0
+        self._still = self._still & ~near & (np.abs(self._drift).max() < STILL_DRIFT)
         slope = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=0.25), cv2.Sobel(grey, cv2.CV_32F, 0, 1, scale=0.25))
         edges = (speed > _MOVES) & (slope > _EDGE) & short.visible
         appeared = ~short.visible & (np.abs(_change(grey, self._recent[-1])) > CHANGED)
