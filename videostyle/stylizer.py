@@ -18,7 +18,7 @@ from videostyle.scaling import scale
 from videostyle.styles import StyleBank, StyleMix
 
 if TYPE_CHECKING:
-    from videostyle.temporal import Held, Smoother
+    from videostyle.temporal import Seen, Smoother
 
 LEAST_SIDE = 2
 ROWS = 32
@@ -42,7 +42,7 @@ class _Look:
 class _Job:
     """A frame on its way: all that painting it needs, whatever is set meanwhile for those after it.
 
-    photo: uint8 RGB (H, W, 3), what the net is to see, then what it made of that. held: what its smoother knows of it.
+    photo: uint8 RGB (H, W, 3), what the net is to see, then what it made of that. seen: what its smoother knows of it.
     """
 
     frame: Frame
@@ -51,7 +51,7 @@ class _Job:
     keep_color: bool
     net_scale: float
     smoother: Smoother | None = None
-    held: Held | None = None
+    seen: Seen | None = None
 
 
 class Stylizer:
@@ -120,7 +120,7 @@ class Stylizer:
             return
         from videostyle.temporal import Smoother  # brings OpenCV, which painting alone does without
 
-        self._smoother = Smoother(None if isinstance(value, str) else value)
+        self._smoother = Smoother(1.0 if isinstance(value, str) else value)
 
     def set_style(self, mix: StyleMix) -> None:
         """Paint with another mix from the next frame on. On an error the old one stays."""
@@ -172,9 +172,9 @@ class Stylizer:
         if smoother is None or look.fade == 0:
             return job
         # A picture of another look is nothing to hold to: within a crossfade every frame is of its own.
-        held = smoother.hold(photo, anew=self._last != (look, keep_color))
+        seen = smoother.see(photo, anew=self._last != (look, keep_color))
         self._last = look, keep_color
-        return replace(job, photo=held.photo, smoother=smoother, held=held)
+        return replace(job, smoother=smoother, seen=seen)
 
     def _paint(self, job: _Job) -> _Job:
         photo, look = job.photo, job.look
@@ -189,12 +189,13 @@ class Stylizer:
             painting = keep_colors(photo, painting)
         if look.fade < 1:
             painting = np.array(Pictures.blend(Pictures.fromarray(photo), Pictures.fromarray(painting), look.fade))
-        return replace(job, photo=painting)
+        seen = job.seen if job.smoother is None or job.seen is None else job.smoother.follow(job.seen)
+        return replace(job, photo=painting, seen=seen)
 
     def _finish(self, job: _Job) -> Frame:
         painting = job.photo
-        if job.smoother is not None and job.held is not None:
-            painting = job.smoother.blend(painting, job.held)
+        if job.smoother is not None and job.seen is not None:
+            painting = job.smoother.blend(painting, job.seen)
         return replace(job.frame, image=painting)
 
     def preview(self, photo: Image, mix: StyleMix) -> Image:

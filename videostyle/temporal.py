@@ -1,148 +1,194 @@
-"""Smoothing over time: what holds a painted stream still where the film itself does not change.
+"""Smoothing over time: strokes that stick to what they were painted on.
 
-Nets amplify noise: a wall that stands still is painted anew each frame. Two things are done about it. The net is
-shown the photo as it was wherever that has not changed by more than noise (``hold``): strokes then stay what they are,
-sharp. And each painting is blended with the one before, moved as the film moved, as far as the film itself is found
-there (after Ruder et al. 2016, with dense inverse search, Kroeger et al. 2016). Where it is not found, nothing of the
-past is kept: a plain average of frames would leave ghosts.
+A net paints each frame anew, and its strokes jump. Here paintings are shown for some frames: from one key frame to the
+next, what was shown at the first fades into what the net had painted there, all of it moved along the film's motion
+since then (after Ruder et al. 2016 and Jamriska et al. 2019, but without looking ahead; motion by dense inverse
+search, Kroeger et al. 2016). Motion is chained and each painting is looked up where it was made, so that it is blurred
+once and not once a frame. What the film shows for the first time is the net's painting of now, at once; so is what
+cannot be found again, but for a share of what was shown a frame before. Where camera and film rest, noise is all that
+changes, and most of what is shown stays.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+import threading
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2 as opencv
 import numpy as np
 from numpy.typing import NDArray
 
-from videostyle.flow import Flow, places
+from videostyle.flow import Flow, luma, places, visible
 from videostyle.frame import Image
 
 cv2: Any = opencv  # its type stubs lack half of what is used here
 
-_FLOW_SIDE, _CHECK_SIDE = 160, 320
-"""Longer sides in pixels at which motion is looked for, and what was found is checked."""
-_HELD = 8.0
-"""Change, 0..255 in the channel that changed most, of the small picture around a place, that may be noise."""
+Map = NDArray[np.float32]
+"""float32 (h, w), 0 to 1, of the small size that motion is looked for in."""
+
+KEY_EVERY = 8
+"""Frames that a painting takes to come; longer, and it no longer fits what it moved with."""
+_SIDE, _SHARE = 320, 4
+"""Longer side in pixels at which motion is looked for, or a quarter of the picture's, if that is more: with half of
+that, strokes miss their places by enough to flicker half as much as untreated ones."""
+_NOISE, _FADE = 12.0, 16.0
+"""Change, 0..255 in the channel that changed most, of 5x5 pixels, that may be noise, and over how much more trust in
+having found the same thing fades to nothing."""
+_LIGHT = 6.0
+"""What stands as bright as it stood a frame before, 0..255, has not just appeared, whatever the flow says: in noise a
+search fails on walls."""
+_HANGS, _SURE = 0.7, 0.98
+"""Share of the frame before in what the key frame does not show, or not so surely."""
+_SHARPER = 0.55
+"""Of paintings on their way, to make up for the blur of looking them up between pixels."""
+_KEPT = 0.9
+"""Share of what is shown in the next painting, where the film rests."""
+_CHANGED, _LOCKED = 8.0, 0.1
+"""Change of 5x5 pixels, 0..255, that is more than noise; and pixels that the middle of all motion adds up to beyond
+which the camera moves: then nothing rests, for strokes that stand still while the film creeps are worse than noise."""
 _MOVING = 0.5
-"""Where more of the picture than this changes, the camera moves: of photos held in part, nets paint the seams."""
-_NOISE, _FADE = 8.0, 8.0
-"""The same of what is found along a motion, and over how much more trust fades to nothing."""
-_MOST = 0.9
-"""Share of the past in a frame at full strength where all is trusted."""
-_AUTO_MOST, _AUTO_PACE = 0.5, 0.2
-"""Share of the past that "auto" goes up to (more of it dulls strokes), and how much of the way it goes in a frame."""
-_AUTO_STILL = 1.5
-"""Motion in pixels of ``_CHECK_SIDE`` from which on "auto" leaves paintings as they are: strokes that move are painted
-anew each frame, and blending two of them dulls both."""
-_REST = 0.9
-"""Share of the past where the net was shown what it had been shown before: its strokes are where they were, and what is
-left of their flicker is what norms bring from elsewhere in the picture."""
+"""Where more of the picture than this changes, nothing rests either."""
 _CUT = 0.2
-"""Less trust than this, on average, is another scene."""
-_NEAR = np.ones((5, 5), np.uint8)
+"""Less than this found in the frame before, on average, is another scene."""
+_NEAR, _AROUND = np.ones((3, 3), np.uint8), np.ones((13, 13), np.uint8)
+_BORDER = (0, 255, 0)
 _ROWS = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Held:
-    """A photo as the net should see it, and what is known of it.
+class Seen:
+    """A frame on its way through the net, and what is known of it before it is painted.
 
-    photo: uint8 RGB (H, W, 3). small: the same at ``_CHECK_SIDE``. rest: float32 (h, w) of that size, 1 where it is
-    what the net saw last time, 0 where it is new. anew: its painting owes nothing to those before.
+    small: its photo, uint8 RGB (h, w, 3), and that of the frame before; None where it owes nothing to that.
+    flow: from it to the frame before. there: what that one shows too, 1, and what has just appeared, 0.
     """
 
-    photo: Image
     small: Image
-    rest: NDArray[np.float32]
-    anew: bool
+    before: Image | None
+    flow: Flow | None = None
+    there: Map | None = None
 
 
 class Smoother:
-    """Smooths the paintings of one stream, in order; all that it remembers is this stream's.
+    """Smooths the paintings of one stream; all that it remembers is this stream's.
 
-    strength: 0 to 1, or None to follow how much more the paintings flicker than the photos they are made from.
+    strength: 0 to 1, how much of what was shown stays, where it is found again.
 
-    Each frame goes through ``hold`` before painting and through ``blend`` after it; some frames may be held before
-    those ahead of them are blended, so that they are painted at the same time. A new size starts anew by itself.
-    Pictures live in host memory; an engine on a card needs a smoother of its own with these two methods to keep them
-    there.
+    Each frame goes through ``see``, in order, then through ``follow``, in any thread, and through ``blend``, in order,
+    once it is painted. A new size and a new scene start anew by themselves. Pictures live in host memory; an engine on
+    a card needs a smoother of its own with these methods to keep them there.
     """
 
-    def __init__(self, strength: float | None = None) -> None:
+    def __init__(self, strength: float = 1.0) -> None:
         self._strength = strength
-        self._auto = 0.0
-        self._search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        self._search.setFinestScale(0)
-        self._held: Held | None = None
-        self._seen: Image | None = None
-        self._shown: Image | None = None
+        self._own = threading.local()
+        self._last: tuple[tuple[int, ...], Image] | None = None
+        self._shown = self._start = self._goal = np.zeros((0, 0, 4), np.uint8)
+        self._age, self._sharp = 0, False
+        self._at: NDArray[np.float32] = np.zeros((0, 0, 2), np.float32)
+        self._sure: Map = np.zeros((0, 0), np.float32)
+        self._photo = self._base = np.zeros((0, 0, 3), np.uint8)
+        self._drift = np.zeros(2)
 
-    def hold(self, photo: Image, *, anew: bool = False) -> Held:
-        """What the net should paint: ``photo``, uint8 RGB (H, W, 3), as it was wherever only noise changed.
+    def see(self, photo: Image, *, anew: bool = False) -> Seen:
+        """Take the next frame, uint8 RGB (H, W, 3). anew: its painting owes nothing to those before: another style,
+        strength or way of colouring."""
+        small = _small(photo, max(_SIDE, max(photo.shape) // _SHARE))
+        last, self._last = self._last, (photo.shape, small)
+        return Seen(small, None if anew or last is None or last[0] != photo.shape else last[1])
 
-        ``photo`` is kept and must not change. anew: its painting owes nothing to those before: another style, strength
-        or way of colouring.
-        """
-        small, last = _small(photo, _CHECK_SIDE), self._held
-        if last is None or last.photo.shape != photo.shape:
-            self._held = Held(photo, small, np.zeros(small.shape[:2], np.float32), True)
-            return self._held
-        change = _most(cv2.blur(cv2.absdiff(small, last.small), _NEAR.shape))
+    def follow(self, seen: Seen) -> Seen:
+        """With its motion since the frame before: the most of the work, and nothing to do with other frames."""
+        if seen.before is None:
+            return seen
+        if not hasattr(self._own, "searches"):  # they keep buffers, so each thread has its own
+            self._own.searches = _search(5), _search(0)
+        there, back = self._own.searches
+        now, then = luma(seen.small), luma(seen.before)
+        flow = there.calc(now, then, None)
+        # The way back only tells what has just appeared, so half of the resolution will do.
+        known = visible(flow, back.calc(then, now, None))
+        change = cv2.absdiff(cv2.blur(now, (5, 5)), cv2.blur(then, (5, 5)))
+        found = cv2.erode((known | (change < _LIGHT)).astype(np.float32), _NEAR)
+        return replace(seen, flow=flow, there=found)
+
+    def blend(self, painting: Image, seen: Seen) -> Image:
+        """The painting of ``seen``, uint8 RGB (H, W, 3), steadied by those before it."""
+        if seen.before is None or seen.flow is None or seen.there is None or not len(self._at):
+            return self._begin(painting, seen.small)
+        rest = self._resting(seen.small, seen.flow)
+        step = places(seen.flow * (1 - rest)[..., None])
+        there = np.maximum(seen.there, rest)
+        near = _like(seen.small, seen.before, step) * there
+        if near.mean() < _CUT:
+            return self._begin(painting, seen.small)
+        self._at, self._sure = _looked_up(self._at, step), _looked_up(self._sure, step) * there
+        self._age += 1
+        if not self._sharp and rest.mean() < 1 - _MOVING / 10:
+            self._sharp = True
+            self._start, self._goal = (_sharper(picture, 1 - rest) for picture in (self._start, self._goal))
+        key = _like(seen.small, self._photo, self._at) * self._sure
+        self._shown = self._composed(painting, step, _soft(key), _soft(near))
+        if self._age == KEY_EVERY:
+            kept = _KEPT * rest
+            moved = cv2.remap(self._photo, self._at, None, cv2.INTER_LINEAR)
+            goal = _mixed(cv2.cvtColor(painting, cv2.COLOR_RGB2RGBA), self._shown, kept)
+            self._key(self._shown, goal, _mixed(seen.small, moved, kept))
+        return np.asarray(cv2.cvtColor(self._shown, cv2.COLOR_RGBA2RGB), np.uint8)
+
+    def _begin(self, painting: Image, small: Image) -> Image:
+        # Four channels are looked up in half the time of three.
+        self._shown = cv2.cvtColor(painting, cv2.COLOR_RGB2RGBA)
+        self._base, self._drift = small, np.zeros(2)
+        self._key(self._shown, self._shown, small)
+        return painting
+
+    def _key(self, start: Image, goal: Image, photo: Image) -> None:
+        self._start, self._goal, self._photo = start, goal, photo
+        self._at = places(np.zeros((*photo.shape[:2], 2), np.float32))
+        self._sure = np.ones(photo.shape[:2], np.float32)
+        self._age, self._sharp = 0, False
+
+    def _resting(self, small: Image, flow: Flow) -> Map:
+        """1 where the film stands still, fading to 0 before what does not."""
+        self._drift = 0.95 * self._drift + np.median(flow, (0, 1))
+        change = _most(cv2.blur(cv2.absdiff(small, self._base), (5, 5)))
         # Dilated, so that what moves is renewed with its surroundings.
-        changed = cv2.dilate((change > _HELD).astype(np.uint8), _NEAR)
-        if changed.mean() > _MOVING:
+        changed = cv2.dilate((change > _CHANGED).astype(np.uint8), _AROUND)
+        if changed.mean() > _MOVING or np.abs(self._drift).max() > _LOCKED:
             changed[:] = 1
-        # Full where nothing near has changed, fading to none before what has.
-        rest = cv2.blur(cv2.erode((1 - changed).astype(np.float32), _NEAR[:3, :3]), (3, 3))
-        if not changed.all():
-            mask = cv2.resize(changed, photo.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-            photo = cv2.copyTo(photo, mask, last.photo.copy())
-            small = cv2.copyTo(small, changed, last.small.copy())
-        self._held = Held(photo, small, rest, anew)
-        return self._held
+        self._base = cv2.copyTo(small, changed, self._base.copy())
+        return np.asarray(cv2.blur(cv2.erode((1 - changed).astype(np.float32), _NEAR), (3, 3)), np.float32)
 
-    def blend(self, painting: Image, held: Held) -> Image:
-        """The painting of ``held``, uint8 RGB (H, W, 3), steadied by those before it."""
-        seen, before, shown = held.small, self._seen, self._shown
-        self._seen, self._shown = seen, painting
-        if held.anew or before is None or shown is None or shown.shape != painting.shape:
-            return painting
-        if self._strength is None and held.rest.any():
-            # Beside what rests, "auto" would find little along motions to hold still: not worth half the time.
-            self._shown = _mixed(painting, shown, _REST * held.rest)
-            return self._shown
-        flow = self._motion(seen, before)
-        trust = _trust(seen, before, flow)
-        if trust.mean() < _CUT:
-            return painting
-        if self._strength is None:
-            trust *= _still(flow)
-            weight = trust * self._follow(painting, shown, trust)
-        else:
-            weight = trust * (_MOST * self._strength)
-        if weight.any():
-            self._shown = _mixed(painting, _moved(shown, flow), weight)
-        return self._shown
+    def _composed(self, painting: Image, step: NDArray[np.float32], key: Map, near: Map) -> Image:
+        """RGBA: what the key frame shows of now, elsewhere what was shown a frame before, elsewhere the painting."""
+        share = self._age / KEY_EVERY
+        carried = cv2.addWeighted(self._start, 1 - share, self._goal, share, 0)
+        size = painting.shape[1::-1]
+        of_key, of_near = (cv2.resize(self._strength * weight, size) for weight in (key, _HANGS * near * (key < _SURE)))
+        since, last = (_grown(at, size) for at in (self._at, step))
+        out = np.empty_like(carried)
+        # By strips that stay in the processor's cache.
+        for top in range(0, len(painting), _ROWS):
+            rows = slice(top, top + _ROWS)
+            strip = cv2.cvtColor(painting[rows], cv2.COLOR_RGB2RGBA)
+            used = np.flatnonzero(of_near[rows].max(0))
+            if len(used):
+                columns = slice(used[0], used[-1] + 1)
+                before = _remapped(self._shown, last[rows, columns])
+                strip[:, columns] = _between(np.ascontiguousarray(strip[:, columns]), before, of_near[rows, columns])
+            out[rows] = _between(strip, _remapped(carried, since[rows]), of_key[rows])
+        return np.asarray(out, np.uint8)
 
-    def _motion(self, now: Image, then: Image) -> Flow:
-        """Flow in pixels of ``now``, from it to ``then``, both at the size for checking."""
-        small, old = (_small(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), _FLOW_SIDE) for picture in (now, then))
-        return _grown(self._search.calc(small, old, None), now.shape[1::-1])
 
-    def _follow(self, painting: Image, shown: Image, trust: NDArray[np.float32]) -> float:
-        """The share of the past that suits how far paintings part from it where the film does not: none where they
-        part no further than the film's own noise lets them. trust: in nothing but what stands still."""
-        size = trust.shape[::-1]
-        small = (cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST) for picture in (painting, shown))
-        parts = cv2.absdiff(*small)
-        parts = cv2.cvtColor(parts, cv2.COLOR_RGB2GRAY)
-        flicker = float((parts * trust).sum() / max(1.0, float(trust.sum())))
-        wanted = _AUTO_MOST * min(1.0, max(0.0, flicker / 2 - 1))
-        self._auto += _AUTO_PACE * (wanted - self._auto) if self._auto else wanted
-        return self._auto
+def _search(refinements: int) -> Any:
+    """Dense inverse search. refinements: iterations that smooth what it finds at full resolution; 0: at half of it."""
+    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    search.setFinestScale(0 if refinements else 1)
+    search.setVariationalRefinementIterations(refinements)
+    search.setVariationalRefinementAlpha(60)  # as of ``videostyle.flow``
+    return search
 
 
 def _small(picture: Image, side: int) -> Image:
@@ -161,53 +207,48 @@ def _most(picture: Image) -> NDArray[np.uint8]:
     return np.asarray(cv2.max(cv2.max(red, green), blue), np.uint8)
 
 
-def _grown(flow: Flow, size: tuple[int, int]) -> Flow:
-    """Flow at another (width, height), in pixels of that."""
-    height, width = flow.shape[:2]
-    factors = size[0] / width, size[1] / height
-    return np.asarray(cv2.resize(cv2.multiply(flow, (*factors, 0, 0)), size), np.float32)
+def _like(now: Image, then: Image, at: NDArray[np.float32]) -> Map:
+    """How surely the film of now is found where ``at`` points."""
+    found = cv2.remap(then, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=_BORDER)
+    change = _most(cv2.blur(cv2.absdiff(now, found), (5, 5))).astype(np.float32)
+    return np.asarray(np.clip((_NOISE + _FADE - change) / _FADE, 0, 1), np.float32)
 
 
-def _trust(now: Image, then: Image, flow: Flow) -> NDArray[np.float32]:
-    """float32 (h, w), 0 to 1: how surely the film of a frame before is found where the flow points."""
-    at = cv2.add(flow, _whole(now.shape[1::-1]))
-    found = cv2.remap(then, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(0, 255, 0))
-    change = _most(cv2.blur(cv2.absdiff(now, found), (3, 3))).astype(np.float32)
-    trust = np.clip((_NOISE + _FADE - change) / _FADE, 0, 1)
-    # The edge of what is not found belongs to it.
-    return np.asarray(cv2.blur(cv2.erode(trust, _NEAR[:3, :3]), (3, 3)), np.float32)
+def _looked_up(what: NDArray[np.float32], at: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(cv2.remap(what, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
-def _still(flow: Flow) -> NDArray[np.float32]:
-    """float32 (h, w): 1 where nothing moves, 0 from ``_AUTO_STILL`` pixels on."""
-    length = cv2.magnitude(*cv2.split(flow))
-    return np.asarray(np.clip(1 - length / _AUTO_STILL, 0, 1), np.float32)
+def _remapped(picture: Image, at: NDArray[np.float32]) -> Image:
+    return np.asarray(cv2.remap(picture, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
-def _moved(picture: Image, flow: Flow) -> Image:
-    size = picture.shape[1::-1]
-    at = _grown(flow, size)
-    at = cv2.add(at, _whole(size), at)
-    # Four channels are looked up in less than half the time of three.
-    four = cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA)
-    four = cv2.remap(four, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(cv2.cvtColor(four, cv2.COLOR_RGBA2RGB), np.uint8)
+def _soft(weight: Map) -> Map:
+    return np.asarray(cv2.GaussianBlur(weight, (0, 0), 1.5), np.float32)
 
 
-@lru_cache(maxsize=4)
-def _whole(size: tuple[int, int]) -> NDArray[np.float32]:
-    """The places of all pixels of a picture of that (width, height)."""
-    return places(np.zeros((size[1], size[0], 2), np.float32))
+def _grown(at: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Places in a picture of another (width, height), for one of that."""
+    height, width = at.shape[:2]
+    across, down = size[0] / width, size[1] / height
+    scaled = cv2.add(cv2.multiply(at, (across, down, 0, 0)), ((across - 1) / 2, (down - 1) / 2, 0, 0))
+    return np.asarray(cv2.resize(scaled, size), np.float32)
 
 
-def _mixed(now: Image, past: Image, weight: NDArray[np.float32]) -> Image:
-    share = cv2.resize(np.asarray(255 * weight + 0.5, np.uint8), now.shape[1::-1])
+def _sharper(picture: Image, where: Map) -> Image:
+    blurred = cv2.blur(picture, (3, 3))
+    return _mixed(picture, cv2.addWeighted(picture, 1 + _SHARPER, blurred, -_SHARPER, 0), where)
+
+
+def _between(now: Image, past: Image, share: Map) -> Image:
+    """Of a strip: ``share`` of the past, the rest of now."""
+    return np.asarray(cv2.blendLinear(now, past, 1 - share, np.ascontiguousarray(share)), np.uint8)
+
+
+def _mixed(now: Image, past: Image, weight: Map) -> Image:
+    """Of pictures, by strips: a quarter of the time that whole ones on the way take."""
+    share = cv2.resize(weight, now.shape[1::-1])
     mixed = np.empty_like(now)
-    # By strips that stay in the processor's cache: a quarter of the time that whole pictures on the way take.
     for top in range(0, len(now), _ROWS):
         rows = slice(top, top + _ROWS)
-        of_past, out = cv2.merge([share[rows]] * 3), mixed[rows]
-        cv2.multiply(past[rows], of_past, out, scale=1 / 255)
-        of_now = cv2.bitwise_not(of_past, of_past)
-        cv2.add(out, cv2.multiply(now[rows], of_now, of_now, scale=1 / 255), out)
+        mixed[rows] = _between(now[rows], past[rows], share[rows])
     return mixed
