@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,10 +27,6 @@ TOLERANCE = {"fp32": (1, 0.01), "fp16": (2, 0.2), "bf16": (6, 1.0), "int8": (16,
 ON_CPU = {"pytorch": ("fp32", "bf16"), "openvino": ("fp32", "bf16", "int8"), "onnx": ("fp32",)}
 """Precisions of each engine on a processor. bf16 is left out by OpenVINO where the processor would emulate it."""
 
-CPU = Path("/proc/cpuinfo")
-ADDS_INT8_EXACTLY = platform.machine() not in ("x86_64", "AMD64") or not CPU.exists() or "vnni" in CPU.read_text()
-"""Seen to be so on an AVX2 processor; why was not looked into (its 8-bit sums saturate at 16 bits, which may be it)."""
-
 BANKS = {"stylenet": with_ranges(tiny_bank()), "transformernet": with_ranges(tiny_transformer_bank())}
 
 
@@ -55,8 +49,6 @@ def check_close(painted: Bytes, expected: Bytes, precision: str) -> None:
 
 
 def load_or_skip(bank: StyleBank, engine: str, precision: str) -> StyleEngine:
-    if (engine, precision) == ("openvino", "int8") and not ADDS_INT8_EXACTLY:
-        pytest.skip("OpenVINO's int8 parts from float32 by up to 31 codes on processors without VNNI")
     if engine not in installed_engines():
         pytest.skip(f"{engine} is not installed: {ENGINES[engine].install}")
     try:
