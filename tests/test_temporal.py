@@ -108,6 +108,14 @@ def test_what_does_not_flicker_is_left_alone() -> None:
     assert np.array_equal(shown, 255 - photo)
 
 
+def test_a_pause_stands_still_wherever_the_fade_was() -> None:
+    smoother = Smoother()
+    for index in range(11):
+        photo = window(3 * index)
+        shown = steadied(smoother, photo, flickering(photo, index))
+    assert all(np.array_equal(steadied(smoother, photo, flickering(photo, index)), shown) for index in range(20))
+
+
 def test_less_strength_holds_less() -> None:
     def flicker(strength: float) -> float:
         smoother, photo = Smoother(strength), window()

@@ -61,7 +61,8 @@ class Seen:
     """A frame on its way through the net, and what is known of it before it is painted.
 
     small: its photo, uint8 RGB (h, w, 3), and that of the frame before; None where it owes nothing to that.
-    flow: from it to the frame before. there: what that one shows too, 1, and what has just appeared, 0.
+    flow: from it to the frame before; None where that is the very same. there: what that one shows too, 1, and what has
+    just appeared, 0.
     """
 
     small: Image
@@ -100,7 +101,7 @@ class Smoother:
 
     def follow(self, seen: Seen) -> Seen:
         """With its motion since the frame before: the most of the work, and nothing to do with other frames."""
-        if seen.before is None:
+        if seen.before is None or np.array_equal(seen.small, seen.before):
             return seen
         if not hasattr(self._own, "searches"):  # they keep buffers, so each thread has its own
             self._own.searches = _search(5), _search(0)
@@ -115,8 +116,12 @@ class Smoother:
 
     def blend(self, painting: Image, seen: Seen) -> Image:
         """The painting of ``seen``, uint8 RGB (H, W, 3), steadied by those before it."""
-        if seen.before is None or seen.flow is None or seen.there is None or not len(self._at):
+        if seen.before is None or not len(self._at):
             return self._begin(painting, seen.small)
+        if seen.flow is None or seen.there is None:  # a frame shown twice, or a pause: nothing fades on meanwhile
+            same = np.full(seen.small.shape[:2], self._strength, np.float32)
+            self._shown = _mixed(cv2.cvtColor(painting, cv2.COLOR_RGB2RGBA), self._shown, same)
+            return np.asarray(cv2.cvtColor(self._shown, cv2.COLOR_RGBA2RGB), np.uint8)
         rest = self._resting(seen.small, seen.flow)
         step = places(seen.flow * (1 - rest)[..., None])
         there = np.maximum(seen.there, rest)
