@@ -104,6 +104,13 @@ def test_one_pixel(name: str, bank: StyleBank) -> None:
     check_close(engine(images, vector), eager(bank, images, vector), "fp32")
 
 
+def test_weights_that_fit_older_processors_paint_alike(bank: StyleBank, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("videostyle.engines.openvino_graph.adds_bytes_exactly", lambda: False)
+    engine = load_or_skip(bank, "openvino", "int8")
+    images, vector = pictures(1, 24, 40), bank.styles[-1]
+    check_close(engine(images, vector), eager(bank, images, vector), "int8")
+
+
 def test_pictures_of_the_contract_have_contrast(bank: StyleBank) -> None:
     assert eager(bank, pictures(1, 24, 40), bank.styles[-1]).std() > 15
 
