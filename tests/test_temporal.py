@@ -86,6 +86,17 @@ def test_nothing_hangs_on_behind_a_moving_square() -> None:
     assert np.abs(shown[95:145, 20 : 30 * 7 - 40].astype(int) - 165).max() <= 3
 
 
+def test_what_comes_in_at_the_edge_is_not_a_smear_of_it() -> None:
+    smoother = Smoother()
+    for index in range(7):
+        photo = np.ascontiguousarray(WIDE[:, 6 * index : 6 * index + 320] // 8 + 100)  # nowhere unlike what it was
+        shown = steadied(smoother, photo, window(6 * index))
+    # 18 pixels came in since the last frame but two; streaks would be of one colour from there to the edge.
+    painted = window(36)[20:-20, 302:318].astype(int)
+    streaks = np.abs(np.diff(shown[20:-20, 302:318].astype(int), axis=1)).mean()
+    assert streaks > 0.5 * np.abs(np.diff(painted, axis=1)).mean()
+
+
 def test_a_cut_starts_anew() -> None:
     smoother = Smoother(1.0)
     for photo in (window(), window(), 255 - WIDE[:, ::-1][:, :320]):

@@ -111,7 +111,9 @@ class Smoother:
         # The way back only tells what has just appeared, so half of the resolution will do.
         known = visible(flow, back.calc(then, now, None))
         change = cv2.absdiff(cv2.blur(now, (5, 5)), cv2.blur(then, (5, 5)))
-        found = cv2.erode((known | (change < _LIGHT)).astype(np.float32), _NEAR)
+        at, (height, width) = places(flow), now.shape
+        inside = (at > -0.5).all(-1) & (at[..., 0] < width - 0.5) & (at[..., 1] < height - 0.5)
+        found = cv2.erode((inside & (known | (change < _LIGHT))).astype(np.float32), _NEAR)
         return replace(seen, flow=flow, there=found)
 
     def blend(self, painting: Image, seen: Seen) -> Image:
