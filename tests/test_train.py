@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -189,12 +190,35 @@ def test_every_style_comes_up_equally_often(data: Path) -> None:
     assert sorted(drawn) == sorted([0, 1, 2] * 20)
 
 
+def test_a_style_comes_up_as_often_as_its_share_says(data: Path) -> None:
+    run = trainer(data, names="abc", identity_share=0.0, steps=30)
+    run.specs = [replace(spec, share=share) for spec, share in zip(run.specs, (3, 1, 2), strict=True)]
+    drawn = []
+    for run.step in range(30):
+        drawn += run.draw()[0].tolist()
+    assert sorted(drawn) == [0] * 30 + [1] * 10 + [2] * 20
+    with pytest.raises(UsageError, match="share must be at least 1"):
+        replace(run.specs[0], share=0)
+
+
 def test_the_identity_has_its_share(data: Path) -> None:
     run = trainer(data, identity_share=0.25, steps=400)
     drawn = []
     for run.step in range(400):
         drawn += run.draw()[0].tolist()
     assert drawn.count(-1) / len(drawn) == pytest.approx(0.25, abs=0.05)
+
+
+def test_a_run_ends_when_its_minutes_are_over(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = trainer(data, steps=1000, minutes=1.0)
+    clock = iter(range(0, 100_000, 10))
+    monkeypatch.setattr("videostyle.train.time.perf_counter", lambda: float(next(clock)))
+    rates = []
+    run.run(lambda progress: rates.append(run.optimizer.param_groups[0]["lr"]))
+    assert run.step == 6
+    assert rates[-1] < 0.15 * max(rates), "the rate falls with the time"
+    again = trainer(data, steps=1000, minutes=1.0)
+    assert again.done == 1, "time is remembered"
 
 
 def test_crops_depend_on_seed_and_number_alone(data: Path) -> None:
@@ -248,8 +272,11 @@ def test_the_command_trains_resumes_and_extends(data: Path, capsys: pytest.Captu
     )
     out, common = data / "bank.safetensors", ["--photos", str(data / "photos"), "--pictures", str(data / "pictures")]
     common += ["--perceptual", str(tiny_vgg_file(data)), "--device", "cpu", "--json"]
+    common += ["--practice", str(data / "photos")]
     assert run(["train", str(config), *common, "--out", str(out)]) == 0
-    assert json.loads(capsys.readouterr().out)["styles"] == ["identity", "a"]
+    said = capsys.readouterr()
+    assert json.loads(said.out)["styles"] == ["identity", "a"], "what is practised on is left out"
+    assert "learning 1 styles and practising 3 more" in said.err
     assert StyleBank.load(out).cards[1].title == "First"
     assert run(["train", str(config), *common, "--out", str(out)]) == 2
     assert "--force" in capsys.readouterr().err

@@ -133,7 +133,7 @@ class Learner:
         trainer = self._trainer
         now = trainer.styles.data.clone()
         trainer.styles.data.copy_(vector)
-        none = torch.zeros(HELD_OUT, dtype=torch.long, device=trainer.device)
+        none = torch.zeros(HELD_OUT, dtype=torch.long)
         found = trainer.losses(self._pool[:HELD_OUT], none, none, {k: v[:HELD_OUT] for k, v in self._kept.items()})
         trainer.styles.data.copy_(now)
         return {name: float(found[name]) for name in ("style", "content", "paint")}

@@ -57,12 +57,14 @@ def next_frames(photos: Tensor, seed: int) -> NextFrames:
     theta = torch.stack(rows, 1).unflatten(1, (2, 3)).to(photos.device)
     grid = F.affine_grid(theta, [n, 1, height, width], align_corners=False)
     moved = F.grid_sample(photos.float(), grid, mode="bicubic", padding_mode="border", align_corners=False)
-    noise = torch.randn(n, 3, height, width, generator=draw)
-    blotches = F.interpolate(torch.randn(n, 3, height // 2, width // 2, generator=draw), (height, width))
-    noise = torch.where((torch.rand(n, generator=draw) < 0.5)[:, None, None, None], noise, blotches)
-    deviation, gain, offset = (value[:, None, None, None] for value in (uniform(n).abs(), uniform(n), uniform(n)))
-    light = (1 + GAIN * gain).to(photos.device), (OFFSET * offset).to(photos.device)
-    images = moved * light[0] + light[1] + (NOISE * deviation * noise).to(photos.device)
+    here = photos.device  # a card makes noise a hundred times as fast as it would be copied there
+    grain = torch.Generator(here).manual_seed(seed)
+    noise = torch.randn(n, 3, height, width, generator=grain, device=here)
+    blotches = torch.randn(n, 3, height // 2, width // 2, generator=grain, device=here)
+    numbers = torch.stack([torch.rand(n, generator=draw), uniform(n).abs(), uniform(n), uniform(n)]).to(here)
+    blotchy, deviation, gain, offset = numbers[..., None, None, None]
+    noise = torch.where(blotchy < 0.5, noise, F.interpolate(blotches, (height, width)))
+    images = moved * (1 + GAIN * gain) + OFFSET * offset + NOISE * deviation * noise
     valid = (grid.abs().amax(3) <= 1).float()[:, None]
     return NextFrames(images.clamp(0, 1).to(photos.dtype), grid, valid)
 

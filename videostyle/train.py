@@ -38,8 +38,9 @@ from videostyle.styles import IDENTITY, NetConfig, StyleBank, StyleCard
 from videostyle.train_data import Crops, picture_grams
 from videostyle.train_options import StyleSpec, TrainOptions
 
-AHEAD = 4
-"""Batches of photos that are decoded ahead of the step that wants them."""
+AHEAD, READERS = 4, 6
+"""Batches of photos that are decoded ahead of the step that wants them, and the most threads that do it: more of them
+hold up the one that feeds a card."""
 
 
 @dataclass(slots=True)
@@ -117,9 +118,10 @@ class Trainer:
         self.styles = nn.Parameter(rows.to(self.device))
         self.trained = [self.styles, *(p for p in self.net.parameters() if p.requires_grad)]
         self.average = copy.deepcopy([p.detach() for p in self.trained])
-        self.optimizer = torch.optim.Adam(self.trained, lr=o.rate, betas=(0.9, 0.99))
+        card = self.device.startswith("cuda")
+        self.optimizer = torch.optim.Adam(self.trained, lr=o.rate, betas=(0.9, 0.99), fused=card)
         self.scaler = torch.amp.GradScaler(self.device, enabled=o.precision == "fp16")
-        self.step = 0
+        self.step, self.spent = 0, 0.0
         self.recent: dict[str, float] = {}
         if self.checkpoint.exists():
             self.resume()
@@ -170,16 +172,18 @@ class Trainer:
     def losses(
         self, photos: Tensor, which: Tensor, variant: Tensor, target: Features | None = None
     ) -> dict[str, Tensor]:
-        """photos: (N, 3, H, W) in [0, 1]. which, variant: int (N,), style (-1 for the identity) and picture variant.
+        """photos: (N, 3, H, W) in [0, 1]. which, variant: int (N,), style (-1 for the identity) and picture variant, on
+        the CPU: what depends on them is then known without waiting for a card.
 
         target: ``content`` of the photos that are painted, where it is known already.
         """
         o = self.options
-        painted, same = which >= 0, which < 0
+        chosen, variant = which[which >= 0], variant[which >= 0]
+        painted, same = (of.nonzero()[:, 0].to(self.device) for of in (which >= 0, which < 0))
         half = o.precision != "fp32"
-        later = next_frames(photos[painted], o.seed + self.step) if self.steady and painted.any() else None
+        later = next_frames(photos[painted], o.seed + self.step) if self.steady and len(painted) else None
         seen = photos if later is None else torch.cat([photos, later.images])
-        rows = self.styles[which + self.identity]
+        rows = self.styles[(which + self.identity).to(self.device)]
         rows = rows if later is None else torch.cat([rows, rows[painted]])
         with torch.autocast(self.device.split(":")[0], self.dtype if half else None, enabled=half):
             features = self.net.features(seen.contiguous(memory_format=torch.channels_last), rows)
@@ -191,28 +195,27 @@ class Trainer:
             before_and_after = [(of[:count][painted], of[count:]) for of in (shown, features)]
             found |= self._change(later, *before_and_after)
             shown = shown[:count]
-        if same.any():
+        if len(same):
             found["identity"] = (shown[same] - photos[same]).abs().mean()
-        if painted.any():
+        if len(painted):
             target = self.content(photos[painted]) if target is None else target
             seen_as = self.vgg(shown[painted], {*o.style_layers, o.content_layer})
-            chosen = which[painted]
-            grams = {name: values[chosen, variant[painted]] for name, values in self.grams.items()}
+            of_style, of_variant = chosen.to(self.device), variant.to(self.device)
+            grams = {name: values[of_style, of_variant] for name, values in self.grams.items()}
             style, content = style_distance(seen_as, grams), content_distance(seen_as, target, o.content_layer)
-            weights = self.weights[chosen]
+            weights = self.weights[of_style]
             found |= {"style": style.mean(), "content": content.mean(), "tv": total_variation(shown[painted]).mean()}
             found["grid"] = grid(shown[painted]).mean()
             found["paint"] = (weights[:, 0] * style + weights[:, 1] * content).mean()
             if self.shows is not None:
-                copied = self.shows(photos[painted], chosen)
+                copied = self.shows(photos[painted], of_style)
                 with torch.no_grad():
                     taught = self.vgg(copied, tuple(seen_as))
                 found |= {
                     "output": (shown[painted] - copied).square().mean(),
                     "match": mismatch(seen_as, taught).mean(),
                 }
-            for name, value in zip(chosen.tolist(), style.detach(), strict=True):
-                found.setdefault(f"style/{self.specs[name].card.name}", value)
+            found |= {f"style/{self.specs[of].card.name}": style[at] for at, of in enumerate(chosen.tolist())}
         share = len(photos)
         still = ("temporal", o.temporal_weight), ("feature", o.feature_weight)
         of_teacher = ("output", o.output_weight), ("match", o.match_weight)
@@ -220,9 +223,9 @@ class Trainer:
         zero = torch.zeros((), device=self.device)
         paintings = sum(weight * found.get(name, zero) for name, weight in weighted)
         found["loss"] = (
-            paintings * (int(painted.sum()) / share)
+            paintings * (len(painted) / share)
             + o.tv_weight * found.get("tv", zero)
-            + o.identity_weight * found.get("identity", zero) * (int(same.sum()) / share)
+            + o.identity_weight * found.get("identity", zero) * (len(same) / share)
             + 10 * found["range"]
         )
         return found
@@ -245,18 +248,18 @@ class Trainer:
         return {"temporal": changed.sum() / (3 * later.valid.sum()).clamp_min(1), "feature": moved.mean()}
 
     def draw(self) -> tuple[Tensor, Tensor]:
-        """Style and picture variant of each item of this step: every style comes up equally often."""
-        o, count = self.options, len(self.specs)
+        """Style and picture variant of each item of this step: every style comes up as often as its share says."""
+        o, deck = self.options, np.repeat(np.arange(len(self.specs)), [spec.share for spec in self.specs])
         rng = np.random.default_rng((o.seed, self.step, 1))
-        order = np.concatenate([np.random.default_rng((o.seed, e, 2)).permutation(count) for e in self._epochs()])
-        which = order[(self.step * o.batch) % count :][: o.batch].copy()
+        first, count = self.step * o.batch, len(deck)
+        rounds = range(first // count, (first + o.batch) // count + 1)
+        order = np.concatenate([np.random.default_rng((o.seed, e, 2)).permutation(deck) for e in rounds])
+        which = order[first % count :][: o.batch].copy()
         if self.identity:
-            which[rng.random(o.batch) < o.identity_share] = -1
+            # As many in each step, or nearly: every new size of batch costs a card a second to find its convolutions.
+            share = o.batch * o.identity_share
+            which[rng.permutation(o.batch)[: int((self.step + 1) * share) - int(self.step * share)]] = -1
         return torch.from_numpy(which), torch.from_numpy(rng.integers(o.augment, size=o.batch))
-
-    def _epochs(self) -> range:
-        count, first = len(self.specs), self.step * self.options.batch
-        return range(first // count, (first + self.options.batch) // count + 1)
 
     def update(self, photos: Tensor, target: Features | None = None, done: float | None = None) -> dict[str, float]:
         """One optimiser step. photos, target: as ``losses`` takes them. done: share of the run that is over, in [0, 1],
@@ -269,14 +272,15 @@ class Trainer:
         fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (self.step / o.steps if done is None else done)))
         for group in self.optimizer.param_groups:
             group["lr"] = o.rate * ramp * fall
-        which, variant = (t.to(self.device) for t in self.draw())
-        found = self.losses(photos, which, variant, target)
+        found = self.losses(photos, *self.draw(), target)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(found["loss"]).backward()
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.trained, o.clip)
-        finite = bool(torch.isfinite(found["loss"])) and (o.precision == "fp16" or bool(torch.isfinite(norm)))
-        if not finite:
+        # One wait for the card a step.
+        *values, length = torch.stack([*(value.detach() for value in found.values()), norm]).tolist()
+        told = dict(zip(found, values, strict=True))
+        if not math.isfinite(told["loss"]) or (o.precision != "fp16" and not math.isfinite(length)):
             raise TrainingError(
                 f"step {self.step}: the loss is no finite number any more; the last good weights are kept in "
                 f"{self.folder}. Lower the learning rate, or train in fp32"
@@ -288,12 +292,13 @@ class Trainer:
         decay = min(o.average, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(self.average, [p.detach() for p in self.trained], 1 - decay)
-        return {name: float(value.detach()) for name, value in found.items()}
+        return told
 
     def save(self) -> None:
         """Write the checkpoint; it appears only when whole."""
         state = {
             "step": self.step,
+            "spent": self.spent,
             "names": self.names,
             "net": self.net.state_dict(),
             "styles": self.styles.detach(),
@@ -315,7 +320,7 @@ class Trainer:
             self.styles.data.copy_(state["styles"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.scaler.load_state_dict(state["scaler"])
-            self.average, self.step = state["average"], state["step"]
+            self.average, self.step, self.spent = state["average"], state["step"], state.get("spent", 0.0)
         except (KeyError, RuntimeError, ValueError) as error:
             raise TrainingError(f"{self.checkpoint} is of another network: use another --work folder") from error
 
@@ -330,8 +335,9 @@ class Trainer:
     def bank(self) -> StyleBank:
         """The bank as it stands: averaged weights and, where a bank is extended, its old styles first."""
         body = {k: v.detach().cpu().float().numpy() for k, v in self.averaged().state_dict().items()}
-        rows = self.average[0].cpu().numpy()
-        cards = tuple(spec.card for spec in self.specs)
+        kept = [row for row, spec in enumerate(self.specs) if not spec.practice]
+        rows = self.average[0].cpu().numpy()[[*range(self.identity), *(row + self.identity for row in kept)]]
+        cards = tuple(self.specs[row].card for row in kept)
         recipe: dict[str, Any] = {
             "data": dict(self.data),
             "options": asdict(self.options),
@@ -366,7 +372,7 @@ class Trainer:
 
     def run(self, tell: Callable[[Progress], None] = lambda progress: None) -> StyleBank:
         """Train to the last step. An interruption or an error leaves a checkpoint to go on from."""
-        o, began, first = self.options, time.perf_counter(), self.step
+        o, began, earlier = self.options, time.perf_counter(), self.spent
         log = self.folder / "log.csv"
         recent = self.recent
         columns = ["step", "seconds", "loss", "style", "content", "tv", "identity", "temporal", "feature", "grid"]
@@ -378,11 +384,13 @@ class Trainer:
                 writer.writeheader()
             try:
                 for photos in self._batches():
-                    found = self.update(to_tensor(photos).to(self.device))
+                    if (done := self.done) >= 1:
+                        break
+                    found = self.update(to_tensor(torch.from_numpy(photos).to(self.device)), done=done)
                     for name, value in found.items():
                         recent[name] = 0.95 * recent.get(name, value) + 0.05 * value
-                    spent = time.perf_counter() - began
-                    left = spent / (self.step - first) * (o.steps - self.step)
+                    self.spent = spent = earlier + time.perf_counter() - began
+                    left = spent / self.done - spent
                     shown = None
                     if self.step % 25 == 0:
                         writer.writerow(
@@ -399,10 +407,18 @@ class Trainer:
                 self.save()
         return self.bank()
 
+    @property
+    def done(self) -> float:
+        """Share of the run that is over, in [0, 1]."""
+        o = self.options
+        return min(1.0, max(self.step / o.steps, self.spent / (60 * o.minutes) if o.minutes else 0.0))
+
     def _batches(self) -> Iterator[NDArray[np.uint8]]:
         """The photos of the steps to come, decoded ahead: Pillow lets other threads run meanwhile."""
-        with ThreadPoolExecutor(2, "photos") as pool:
-            ahead = deque(pool.submit(self.crops.batch, step) for step in range(self.step, self.options.steps)[:AHEAD])
+        readers = max(2, min(READERS, (os.cpu_count() or 1) - 2))
+        with ThreadPoolExecutor(readers, "photos") as pool:
+            steps = range(self.step, self.options.steps)
+            ahead = deque(pool.submit(self.crops.batch, step) for step in steps[: max(AHEAD, 2 * readers)])
             while ahead:
                 photos = ahead.popleft().result()
                 if (step := self.step + 1 + len(ahead)) < self.options.steps:

@@ -18,6 +18,8 @@ class StyleSpec:
     """One style to learn: its picture, what its card says, and its own weights (factors on the common ones).
 
     picture, more: files, or uint8 RGB (H, W, 3); the style of several is the mean of their Gram matrices.
+    share: how often it comes up in each round of all styles. practice: whether it only widens what the body can do,
+    for styles that are learned later, and is left out of the bank.
     """
 
     picture: Path | Image
@@ -25,16 +27,24 @@ class StyleSpec:
     style_weight: float = 1.0
     content_weight: float = 1.0
     more: tuple[Path | Image, ...] = ()
+    share: int = 1
+    practice: bool = False
+
+    def __post_init__(self) -> None:
+        if self.share < 1:
+            raise UsageError(f"{self.card.name}: share must be at least 1, not {self.share}")
 
 
 @dataclass(frozen=True, slots=True)
 class TrainOptions:
     """How to train.
 
-    steps: optimiser steps. batch: crops a step. crop: their side in pixels. photo_side: range that the shorter side of
-    a photo is scaled to before cropping (the size at which the net will see the world). picture_side: longer side of
-    the style pictures; with ``augment`` > 1, that many variants of each are used: scaled by up to ``augment_scale``
-    either way, turned by up to ``augment_turn`` degrees, and flipped.
+    steps: optimiser steps. minutes: if not 0, the run ends after so long, should it not have come to its last step, and
+    the learning rate has fallen by then: for a machine that is rented by time.
+    batch: crops a step. crop: their side in pixels. photo_side: range that the shorter side of a photo is scaled to
+    before cropping (the size at which the net will see the world). picture_side: longer side of the style pictures;
+    with ``augment`` > 1, that many variants of each are used: scaled by up to ``augment_scale`` either way, turned by
+    up to ``augment_turn`` degrees, and flipped.
     style_weight, content_weight, tv_weight, identity_weight: weights of the losses. identity_share: share of the items
     that learn the identity.
     temporal_weight: weight of the squared change of a painting, in [0, 1], between a photo and its next frame, motion
@@ -48,6 +58,7 @@ class TrainOptions:
     """
 
     steps: int = 12000
+    minutes: float = 0.0
     batch: int = 4
     crop: int = 256
     photo_side: tuple[int, int] = (288, 448)

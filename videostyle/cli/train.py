@@ -21,6 +21,8 @@ from videostyle.train import Progress, Trainer
 from videostyle.train_data import PICTURES
 from videostyle.train_options import StyleSpec, TrainOptions, options_from
 
+PRACTICE_WEIGHT = 0.5
+"""Of the style of pictures that are only practised on: flat or faint ones have distances ten times those of others."""
 LINE_EVERY = 100
 """Steps between two lines where stderr is no terminal."""
 
@@ -42,22 +44,26 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def pictures_in(folder: Path) -> list[Path]:
+    """All pictures of a folder, by name. Raises UsageError where there is no such folder."""
+    if not folder.is_dir():
+        raise UsageError(f"no folder of pictures at {folder}")
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+
+
 def style_specs(table: list[Mapping[str, Any]], pictures: Path) -> list[StyleSpec]:
     """The styles of a configuration; without any, every picture of the folder is one, named after its file."""
-    if not pictures.is_dir():
-        raise UsageError(f"no folder of pictures at {pictures}")
+    found = pictures_in(pictures)
     if not table:
-        found = sorted(p for p in pictures.iterdir() if p.suffix.lower() in PICTURES)
-        return [StyleSpec(p, StyleCard(p.stem)) for p in found]
+        return [StyleSpec(path, StyleCard(path.stem)) for path in found]
     specs = []
     for row in table:
         entry = dict(row)
         try:
             picture = pictures / entry.pop("picture")
-            weights: dict[str, Any] = {
-                key: float(entry.pop(key)) for key in ("style_weight", "content_weight") if key in entry
-            }
-            specs.append(StyleSpec(picture, StyleCard(**{"name": picture.stem, **entry}), **weights))
+            kinds = {"style_weight": float, "content_weight": float, "share": int}
+            own: dict[str, Any] = {key: of(entry.pop(key)) for key, of in kinds.items() if key in entry}
+            specs.append(StyleSpec(picture, StyleCard(**{"name": picture.stem, **entry}), **own))
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"[[style]] {dict(row)}: {error}") from error
         if not picture.is_file():
@@ -106,6 +112,9 @@ class Teller:
     "--start", type=click.Path(path_type=Path), help="Begin with this bank's weights, pruned where it is wider."
 )
 @click.option("--teacher", type=click.Path(path_type=Path), help="Copy this bank's paintings, too: for a smaller net.")
+@click.option(
+    "--practice", type=click.Path(path_type=Path), help="Folder of pictures that only widen what the body can do."
+)
 @click.option("--perceptual", metavar="FILE", help="VGG weights, or vgg16 or vgg19 for torchvision's download.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @force_option
@@ -120,6 +129,7 @@ def command(
     extend: Path | None,
     start: Path | None,
     teacher: Path | None,
+    practice: Path | None,
     perceptual: str | None,
     device: str,
     force: bool,
@@ -129,8 +139,8 @@ def command(
     """Learn a bank of styles: one for each picture, on a folder of photos.
 
     CONFIG is a TOML file with [options], [net], [data] (what the card says of photos and pictures) and one [[style]] a
-    picture (picture, name, title, artist, year, rights, style_weight, content_weight); options given here go before
-    it. Run it again with the same --work to go on where it was interrupted.
+    picture (picture, name, title, artist, year, rights, style_weight, content_weight, share); options given here go
+    before it. Run it again with the same --work to go on where it was interrupted.
     """
     import torch
 
@@ -149,10 +159,13 @@ def command(
     net = {**table.get("net", {}), **{k: v for k, v in chosen.items() if k in net_fields}}
     options = options_from({**table.get("options", {}), **{k: v for k, v in chosen.items() if k not in net_fields}})
     specs = style_specs(table.get("style", []), pictures)
+    for path in pictures_in(practice) if practice else ():
+        specs.append(StyleSpec(path, StyleCard(f"practice-{path.stem}"), PRACTICE_WEIGHT, practice=True))
     base = StyleBank.load(extend) if extend else None
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    tell(f"learning {len(specs)} styles on {device} in {options.precision}")
+    beside = f" and practising {extra} more" if (extra := sum(spec.practice for spec in specs)) else ""
+    tell(f"learning {len(specs) - extra} styles{beside} on {device} in {options.precision}")
     deepest = max(*options.style_layers, options.content_layer)
     trainer = Trainer(
         specs,
