@@ -97,6 +97,40 @@ def test_what_comes_in_at_the_edge_is_not_a_smear_of_it() -> None:
     assert streaks > 0.5 * np.abs(np.diff(painted, axis=1)).mean()
 
 
+def test_motion_is_looked_for_only_around_what_changes() -> None:
+    smoother = Smoother()
+    for index in range(20):
+        photo = noisy(window(), index)
+        photo[80:160, 100:200] = window(110 + 3 * index)[80:160, :100]
+        flow = smoother.follow(smoother.see(photo)).flow
+    assert flow is not None
+    around = flow.copy()
+    around[60:180, 80:220] = 0
+    assert not around.any()
+    assert flow[100:140, 120:180, 0].mean() == pytest.approx(3, abs=0.3)
+
+
+def test_what_moves_has_no_seam_around_it() -> None:
+    smoother = Smoother()
+    for index in range(14):
+        photo = np.asarray(cv2.resize(window(), (640, 480)), np.uint8)
+        photo[160:320, 200:400] = photo[160:320, 220 + 6 * index : 420 + 6 * index]
+        shown = steadied(smoother, photo, photo)
+    off = np.abs(shown.astype(int) - photo).max(-1)
+    off[142:338, 182:418] = 0  # strokes there are sharpened
+    assert off.max() <= 1
+
+
+def test_a_camera_that_creeps_is_not_taken_for_one_that_stands() -> None:
+    smoother = Smoother()
+    for index in range(30):
+        shift = np.array([[1, 0, -0.1 * index], [0, 1, 0]], np.float32)
+        photo = np.asarray(cv2.warpAffine(WIDE, shift, (320, 240), flags=cv2.INTER_CUBIC), np.uint8)
+        flow = smoother.follow(smoother.see(noisy(photo, index))).flow
+    assert flow is not None
+    assert np.median(flow[..., 0]) == pytest.approx(0.1, abs=0.05)
+
+
 def test_a_cut_starts_anew() -> None:
     smoother = Smoother(1.0)
     for photo in (window(), window(), 255 - WIDE[:, ::-1][:, :320]):

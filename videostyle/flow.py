@@ -49,8 +49,10 @@ def luma(image: Image) -> NDArray[np.uint8]:
 def places(flow: Flow) -> NDArray[np.float32]:
     """float32 (H, W, 2): the x, y that each pixel flows to, as ``warp`` takes them."""
     height, width = flow.shape[:2]
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    return np.stack([x, y], -1) + flow
+    at = np.array(flow, np.float32)
+    at[..., 0] += np.arange(width, dtype=np.float32)
+    at[..., 1] += np.arange(height, dtype=np.float32)[:, None]
+    return at
 
 
 def warp(picture: NDArray[np.float32], at: NDArray[np.float32]) -> NDArray[np.float32]:
