@@ -63,6 +63,7 @@ def main() -> None:
     parser.add_argument("bank", type=Path)
     parser.add_argument("--shared", type=Path, default=Path(os.environ.get("VIDEOSTYLE_SHARED", "../shared")))
     parser.add_argument("--perceptual", type=Path, help="VGG-16 weights (default: vgg16-features of --shared)")
+    parser.add_argument("--styles", type=lambda text: text.split(","), help="only these (default: all)")
     parser.add_argument("--write-card", action="store_true", help="write the figures into the bank's card")
     parser.add_argument("--pictures", type=Path, help="save the paintings of every photo into this folder")
     parser.add_argument("--json", action="store_true")
@@ -73,6 +74,8 @@ def main() -> None:
     seen = [features(photo, net) for photo in photos]
     rows: dict[str, dict[str, float]] = {}
     for row, name in enumerate(bank.names):
+        if args.styles and name not in args.styles:
+            continue
         paint = painter(bank, row)
         paintings = [paint(photo) for photo in photos]
         if args.pictures:
@@ -96,8 +99,8 @@ def main() -> None:
     if args.write_card:
         from dataclasses import replace
 
-        figures = [{k: round(v, 3) for k, v in rows[card.name].items() if k != "photo"} for card in bank.cards]
-        cards = tuple(replace(card, quality=figure) for card, figure in zip(bank.cards, figures, strict=True))
+        figures = {name: {k: round(v, 3) for k, v in row.items() if k != "photo"} for name, row in rows.items()}
+        cards = tuple(replace(card, quality=figures.get(card.name, card.quality)) for card in bank.cards)
         bank.with_cards(cards).save(args.bank)
     if args.json:
         print(
