@@ -22,7 +22,7 @@ LAYERS = (
     | {"styles", "learned", "library"},
     {"net", "transformer_net", "fast_neural_style"},
     {"engines"},
-    {"quantize", "flow", "steadiness", "temporal", "losses", "perceptual", "quality", "motion"},
+    {"quantize", "flow", "steadiness", "temporal", "losses", "perceptual", "quality", "motion"} | {"equalize"},
     {"stylizer"},
     {"pipeline"},
     {"batch", "web", "export", "measure", "benchmark"}

@@ -12,6 +12,7 @@ import pytest
 
 from tests.banks import pictures, tiny_bank, tiny_transformer_bank, with_ranges
 from videostyle.engines import load_engine
+from videostyle.equalize import equalized
 from videostyle.errors import EngineError, StyleError, TrainingError
 from videostyle.pictures import save_picture
 from videostyle.quantize import calibrate, can_calibrate
@@ -89,3 +90,30 @@ def test_without_pictures_or_packages(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_int8_without_calibration_is_an_error_with_a_way_out() -> None:
     with pytest.raises(EngineError, match=r"not calibrated for int8: python -m videostyle\.quantize"):
         load_engine(tiny_bank(), engine="openvino", precision="int8", device="cpu")
+
+
+def test_channels_are_evened_out_and_paint_the_same() -> None:
+    bank = tiny_bank()
+    head = bank.config.head
+    weights, styles = bank.body["out.conv.weight"].copy(), bank.styles.copy()
+    weights[:, 0] *= 30  # one channel of large weights and small values
+    styles[:, -2 * head] /= 30
+    styles[:, -head] /= 30
+    uneven = replace(bank, body={**bank.body, "out.conv.weight": weights}, styles=styles)
+    photos = pictures(3, 40, 56)
+    even = equalized(uneven, zip(photos, uneven.styles, strict=False))
+
+    def spread(of: StyleBank) -> float:
+        largest = np.abs(of.body["out.conv.weight"]).max((0, 2, 3))
+        return float(largest.max() / np.median(largest))
+
+    assert spread(even) < 0.4 * spread(uneven)
+    for given, row in ((uneven, uneven.styles[-1]), (even, even.styles[-1])):
+        painted = load_engine(given, engine="pytorch", precision="fp32", device="cpu")(photos, row)
+        expected = load_engine(bank, engine="pytorch", precision="fp32", device="cpu")(photos, bank.styles[-1])
+        assert np.abs(painted.astype(int) - expected).max() <= 1
+
+
+def test_a_net_of_another_kind_is_left_as_it_is() -> None:
+    bank = tiny_transformer_bank()
+    assert equalized(bank, []) is bank

@@ -53,7 +53,8 @@ def covered(image: Image, width: int, height: int) -> Image:
     h, w = image.shape[:2]
     scale = max(width / w, height / h)
     bw, bh = width / scale, height / scale
-    box = ((w - bw) / 2, (h - bh) / 2, (w + bw) / 2, (h + bh) / 2)
+    left, top = max(0.0, (w - bw) / 2), max(0.0, (h - bh) / 2)  # rounding may lead a hair outside
+    box = (left, top, w - left, h - top)
     return np.asarray(Pillow.fromarray(image).resize((width, height), Pillow.Resampling.LANCZOS, box=box))
 
 

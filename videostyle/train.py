@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from videostyle.distill import Teacher, mismatch
+from videostyle.equalize import equalized
 from videostyle.errors import TrainingError, UsageError
 from videostyle.losses import Features, content_distance, grid, relative_error, style_distance, total_variation
 from videostyle.motion import NextFrames, next_frames
@@ -371,7 +372,10 @@ class Trainer:
         return path
 
     def run(self, tell: Callable[[Progress], None] = lambda progress: None) -> StyleBank:
-        """Train to the last step. An interruption or an error leaves a checkpoint to go on from."""
+        """Train to the last step. An interruption or an error leaves a checkpoint to go on from.
+
+        A new body comes with its channels evened out, for int8.
+        """
         o, began, earlier = self.options, time.perf_counter(), self.spent
         log = self.folder / "log.csv"
         recent = self.recent
@@ -405,7 +409,12 @@ class Trainer:
                     tell(Progress(self.step, o.steps, dict(recent), left, shown))
             finally:
                 self.save()
-        return self.bank()
+        return self.bank() if self.base else equalized(self.bank(), self._samples())
+
+    def _samples(self) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
+        """Some photos and styles to paint them in."""
+        rows = np.concatenate([self.average[0].cpu().numpy()] * 2)
+        yield from ((self.crops[number], row) for number, row in enumerate(rows))
 
     @property
     def done(self) -> float:
