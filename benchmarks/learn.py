@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("--bank", type=Path, default=Path("models/paintings.safetensors"))
     parser.add_argument("--shared", type=Path, default=Path(os.environ.get("VIDEOSTYLE_SHARED", "../shared")))
     parser.add_argument("--perceptual", type=Path, help="VGG-16 weights (default: vgg16-features of --shared)")
-    parser.add_argument("--photos", type=Path, help="learn on these photos, not on pictures that are made up")
+    parser.add_argument("--photos", type=Path, help="learn on these photos, not on the shipped clip")
     parser.add_argument("--stroke", default="medium")
     parser.add_argument("--gentle", action="store_true")
     parser.add_argument("--steps", type=int, default=LearnOptions().steps)

@@ -18,7 +18,7 @@ LAYERS = (
     {"errors", "address"},
     {"frame"},
     {"keys", "governor", "scaling", "overlap"}
-    | {"channel", "stats", "color", "yuv", "canvas", "output", "pictures", "scenes", "sources", "sinks"}
+    | {"channel", "stats", "color", "yuv", "canvas", "output", "pictures", "sources", "sinks"}
     | {"styles", "learned", "library"},
     {"net", "transformer_net", "fast_neural_style"},
     {"engines"},

@@ -228,8 +228,10 @@ def test_crops_depend_on_seed_and_number_alone(data: Path) -> None:
     assert (crops.batch(3) != crops.batch(4)).any()
 
 
-def test_made_up_pictures_take_the_place_of_photos() -> None:
+def test_the_shipped_clip_takes_the_place_of_photos() -> None:
     crops = Crops(None, TrainOptions(**OPTIONS))
+    assert not crops.paths
+    assert np.std([crops[number].mean() for number in range(8)]) > 2, "of several frames and places"
     assert crops.batch(3).shape == (2, 64, 64, 3)
     np.testing.assert_array_equal(crops[6], crops.batch(3)[0])
     assert (crops[6] != crops[7]).any()

@@ -1,7 +1,7 @@
 """Learning one style from its pictures in a minute or two, on the body of a trained bank (Dumoulin et al. 2017).
 
-The body stays as it is; all that is trained is the style's vector. So few numbers need no photos: pictures that are
-made up (``videostyle.scenes``) do. The vector starts from the known style whose paintings are nearest to the pictures.
+The body stays as it is; all that is trained is the style's vector. So few numbers need no photos: frames of the
+clip that comes with videostyle do. The vector starts from the known style whose paintings are nearest to the pictures.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ STROKES = {"small": 320, "medium": 512, "large": 768}
 """Longer side in pixels at which pictures are looked at: the larger they are, the larger are their strokes."""
 SMALLEST = 32
 """Pictures with a shorter side than this have no strokes to learn."""
-STYLE_WEIGHT, GENTLE = 8.0, 3.0
+STYLE_WEIGHT, GENTLE = 10.0, 3.0
 """Weight of style against content, and where faces are to be kept."""
-BATCH, CROP = 4, 160
+BATCH, CROP = 2, 160
 POOL, HELD_OUT = 48, 4
 """Crops that are learned on, and those that tell how good the vector is."""
-CHECK_EVERY = 5.0
+CHECK_EVERY = 8.0
 """Seconds between two looks at how good it is."""
 
 
@@ -54,7 +54,7 @@ class LearnOptions:
     stroke: str = "medium"
     gentle: bool = False
     seconds: float = 120.0
-    steps: int = 250
+    steps: int = 500
     rate: float = 0.06
     seed: int = 0
 
@@ -85,7 +85,7 @@ class Learner:
     """All the state of learning one style; ``style`` has the best so far at any time.
 
     pictures: uint8 RGB (H, W, 3), at least one, as ``picture_of`` reads them; several make one style, the mean of their
-    Gram matrices. bank: on whose body. photos: a folder to learn on in place of pictures that are made up. end: when to
+    Gram matrices. bank: on whose body. photos: a folder to learn on in place of the shipped clip. end: when to
     be ready, as of ``time.perf_counter``; None for ``options.seconds`` from now.
 
     Raises UsageError for a bank without styles to start from, and for a folder without photos.
@@ -181,7 +181,7 @@ class Learner:
             "steps": self._trainer.step,
             "seconds": round(perf_counter() - self._began, 1),
             "start": self.start,
-            "learned_on": f"{self._count} photos" if self._count else "pictures made of random numbers",
+            "learned_on": f"{self._count} photos" if self._count else "the shipped clip",
             "losses": {name: round(value, 3) for name, value in self._best.items()},
         }
         bank, files = self._bank, tuple(encode_jpeg(picture) for picture in self.pictures)

@@ -59,7 +59,7 @@ class Progress:
 class Trainer:
     """All the state of one training run.
 
-    photos: a folder, or None for pictures that are made up (``videostyle.scenes``) in their place.
+    photos: a folder, or None for frames of the clip that comes with videostyle in their place.
     base: a trained bank to extend: its body and its styles stay as they are, only the new styles' vectors are learned,
         from those of the known styles named in ``began``, whose paintings are nearest.
     start: a trained bank to begin from instead of at random: its body, and its vectors for styles of the same name; one

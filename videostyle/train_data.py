@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image as Pillow
 from torch import Tensor
 
 from videostyle.errors import UsageError
+from videostyle.frame import Image
+from videostyle.library import shipped_folder
 from videostyle.losses import gram
 from videostyle.perceptual import PerceptualNet
 from videostyle.pictures import load_picture
 from videostyle.quality import to_tensor
-from videostyle.scenes import scene
+from videostyle.sources import open_source
 from videostyle.train_options import TrainOptions
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
+
+
+CLIP_STEP = 8
+"""Frames of the shipped clip that are alike."""
 
 
 def photos_in(folder: Path) -> list[Path]:
@@ -33,12 +42,13 @@ def photos_in(folder: Path) -> list[Path]:
 class Crops:
     """Random crops of photos: item i depends on (seed, i) alone, so that a resumed run sees what it would have seen.
 
-    folder: None for pictures that are made up (``videostyle.scenes``) in their place.
+    folder: None for frames of the clip that comes with videostyle in their place.
     """
 
     def __init__(self, folder: Path | None, options: TrainOptions) -> None:
         self.options = options
         self.paths = [] if folder is None else photos_in(folder)
+        self._photos: Sequence[Path | Image] = self.paths or _clip()
 
     def batch(self, step: int) -> NDArray[np.uint8]:
         """uint8 (batch, crop, crop, 3): the crops of one step."""
@@ -46,19 +56,25 @@ class Crops:
         return np.stack([self[index] for index in range(first, first + self.options.batch)])
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
-        if not self.paths:
-            return scene(self.options.crop, self.options.seed + index)
         rng = np.random.default_rng((self.options.seed, index))
         crop, (low, high) = self.options.crop, self.options.photo_side
-        image = Image.fromarray(load_picture(self.paths[rng.integers(len(self.paths))]))
+        photo = self._photos[int(rng.integers(len(self._photos)))]
+        image = Pillow.fromarray(load_picture(photo) if isinstance(photo, Path) else photo)
         scale = rng.uniform(low, high) / min(image.size)
         size = [max(crop, round(side * scale)) for side in image.size]
         x, y = (int(rng.integers(side - crop + 1)) for side in size)
         # Resizing only the box that is kept is several times cheaper than the whole photo.
         fx, fy = image.width / size[0], image.height / size[1]
         box = (x * fx, y * fy, (x + crop) * fx, (y + crop) * fy)
-        out = np.asarray(image.resize((crop, crop), Image.Resampling.BICUBIC, box=box))
+        out = np.asarray(image.resize((crop, crop), Pillow.Resampling.BICUBIC, box=box))
         return np.ascontiguousarray(out[:, ::-1] if rng.integers(2) else out)
+
+
+@cache
+def _clip() -> tuple[Image, ...]:
+    """Every ``CLIP_STEP``-th frame of the clip that this project rendered: sky, water, woods and rock."""
+    with closing(open_source(shipped_folder() / "demo.mp4")) as clip:
+        return tuple(frame.image for frame in clip if frame.index % CLIP_STEP == 0)
 
 
 def picture_grams(
@@ -66,7 +82,7 @@ def picture_grams(
 ) -> dict[str, Tensor]:
     """Gram matrices of a style picture, a file or uint8 (H, W, 3): layer -> float32 (options.augment, C, C)."""
     rng = np.random.default_rng(seed)
-    image = Image.fromarray(load_picture(picture) if isinstance(picture, Path) else picture)
+    image = Pillow.fromarray(load_picture(picture) if isinstance(picture, Path) else picture)
     variants: list[dict[str, Tensor]] = []
     for i in range(options.augment):
         scale = options.picture_side / max(image.size)
@@ -74,13 +90,13 @@ def picture_grams(
         if i:  # the first variant is the picture as it is
             scale *= math.exp(rng.uniform(-1, 1) * math.log(options.augment_scale))
             angle = rng.uniform(-1, 1) * options.augment_turn
-            view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.integers(2) else view
-            turned = view.rotate(angle, Image.Resampling.BICUBIC)
+            view = view.transpose(Pillow.Transpose.FLIP_LEFT_RIGHT) if rng.integers(2) else view
+            turned = view.rotate(angle, Pillow.Resampling.BICUBIC)
             margin = math.sin(math.radians(abs(angle))) * 0.5  # cut off the empty corners
             w, h = view.size
             view = turned.crop((round(h * margin), round(w * margin), round(w - h * margin), round(h - w * margin)))
         size = [max(16, round(side * scale)) for side in view.size]
-        pixels = np.asarray(view.resize((size[0], size[1]), Image.Resampling.LANCZOS))
+        pixels = np.asarray(view.resize((size[0], size[1]), Pillow.Resampling.LANCZOS))
         features = net(to_tensor(pixels).to(net.device), options.style_layers)
         variants.append({name: gram(value)[0] for name, value in features.items()})
     return {name: torch.stack([variant[name] for variant in variants]) for name in options.style_layers}

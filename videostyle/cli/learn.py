@@ -45,7 +45,7 @@ PREVIEW_SIDE = 480
     "--photos",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Learn on these photos instead of pictures that videostyle makes up.",
+    help="Learn on these photos instead of the clip that comes with videostyle.",
 )
 @click.option("--perceptual", metavar="FILE", help="VGG weights, or vgg16 or vgg19 for a download.")
 @click.option(
@@ -126,11 +126,12 @@ def command(
             if so_far is not None:
                 learner.style.save(so_far)
 
-    if so_far is not None:
-        learner.style.save(so_far)
-    tell(f"learning {card.name}, starting from {learner.start}; {preview} shows how it stands")
     interrupted = False
     try:
+        if so_far is not None:
+            learner.style.save(so_far)
+        show(bank.styles[bank.names.index(learner.start)])
+        tell(f"learning {card.name}, starting from {learner.start}; {preview} shows how it stands")
         with ShareProgress() as bar:
             learner.run(follow)
     except KeyboardInterrupt:
