@@ -33,7 +33,7 @@ STROKES = {"small": 320, "medium": 512, "large": 768}
 """Longer side in pixels at which pictures are looked at: the larger they are, the larger are their strokes."""
 SMALLEST = 32
 """Pictures with a shorter side than this have no strokes to learn."""
-STYLE_WEIGHT, GENTLE = 10.0, 3.0
+STYLE_WEIGHT, GENTLE = 6.0, 2.0
 """Weight of style against content, and where faces are to be kept."""
 BATCH, CROP = 2, 160
 POOL, HELD_OUT = 48, 4
@@ -47,13 +47,13 @@ class LearnOptions:
     """How to learn a style.
 
     stroke: "small", "medium" or "large". gentle: keep more of the photo, faces above all. seconds: time to learn in,
-    from the loading of the pictures on. steps: the most optimiser steps that are taken in it. rate: peak learning rate.
-    seed: of the crops.
+    from the loading of the pictures on; the default leaves some of two minutes for start and end. steps: the most
+    optimiser steps that are taken in it. rate: peak learning rate. seed: of the crops.
     """
 
     stroke: str = "medium"
     gentle: bool = False
-    seconds: float = 120.0
+    seconds: float = 117.0
     steps: int = 500
     rate: float = 0.06
     seed: int = 0

@@ -37,7 +37,7 @@ PREVIEW_SIDE = 480
     "--stroke", type=click.Choice(["small", "medium", "large"]), help="Size of the strokes.  [default: medium]"
 )
 @click.option("--gentle/--no-gentle", default=None, help="Keep more of what is painted, faces above all.")
-@click.option("--seconds", type=click.FloatRange(min=1), metavar="S", help="Time to learn in, at most.  [default: 120]")
+@click.option("--seconds", type=click.FloatRange(min=1), metavar="S", help="Time to learn in, at most.  [default: 117]")
 @click.option(
     "--steps", type=click.IntRange(min=1), metavar="N", help="Optimiser steps in that time, at most.  [default: 250]"
 )
