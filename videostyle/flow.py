@@ -72,16 +72,22 @@ def visible(there: Flow, back: Flow) -> Mask:
     height, width = there.shape[:2]
     at = places(there)
     home = warp(back, at)
-    length = _squares(there)
-    lost = _squares(there + home) > 0.01 * (length + _squares(home)) + 0.5
+    lost = squares(there + home) > 0.01 * (squares(there) + squares(home)) + 0.5
     x, y = at[..., 0], at[..., 1]
     outside = (x < 0) | (x > width - 1) | (y < 0) | (y > height - 1)
-    slopes = _squares(cv2.filter2D(there, -1, _SLOPE)) + _squares(cv2.filter2D(there, -1, _SLOPE.T))
-    return np.asarray(~(lost | outside | (slopes > 0.01 * length + 0.002)), bool)
+    return np.asarray(~(lost | outside | motion_boundary(there)), bool)
 
 
-def _squares(flow: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(np.einsum("hwc,hwc->hw", flow, flow), np.float32)
+def motion_boundary(flow: Flow) -> Mask:
+    """Where the motion changes from one pixel to the next, as ``visible`` says."""
+    slopes = squares(cv2.filter2D(flow, -1, _SLOPE)) + squares(cv2.filter2D(flow, -1, _SLOPE.T))
+    return np.asarray(slopes > 0.01 * squares(flow) + 0.002, bool)
+
+
+def squares(flow: Flow) -> NDArray[np.float32]:
+    """float32 (H, W): the squared length of each vector."""
+    x, y = flow[..., 0], flow[..., 1]
+    return np.asarray(x * x + y * y, np.float32)
 
 
 def end_point_error(flow: Flow, truth: Flow, where: Mask | None = None) -> float:

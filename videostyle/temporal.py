@@ -23,7 +23,7 @@ import cv2 as opencv
 import numpy as np
 from numpy.typing import NDArray
 
-from videostyle.flow import Flow, Mask, luma, places, warp
+from videostyle.flow import Flow, Mask, luma, motion_boundary, places, squares, warp
 from videostyle.frame import Image
 
 cv2: Any = opencv  # its type stubs lack half of what is used here
@@ -64,7 +64,6 @@ _MOVING = 0.5
 """Where more of the picture than this changes, nothing rests either."""
 _CUT = 0.2
 """Less than this found in the frame before, on average, is another scene."""
-_SLOPE = np.array([[-0.5, 0, 0.5]], np.float32)
 _NEAR, _AROUND = np.ones((3, 3), np.uint8), np.ones((13, 13), np.uint8)
 _BORDER = (0, 255, 0, 0)
 _TILE = 48
@@ -205,7 +204,7 @@ class Smoother:
         out = carried.copy()
         new, held = 1 - self._strength * key, self._strength * _HANGS * near * (key < _SURE)
         since, last = (at - places(np.zeros_like(at)) for at in (self._at, step))
-        moved = _squares(since)
+        moved = squares(since)
         # All but the fade is done only where there is something to do.
         window = _around((new > 0) | (moved > 0), 2, out.shape)
         if window is None:
@@ -240,18 +239,11 @@ def _changed(now: NDArray[np.uint8], then: NDArray[np.uint8]) -> Mask:
 
 def _known(there: Flow, back: Flow) -> Mask:
     """As ``videostyle.flow.visible``, but a way back that was looked for at half of the resolution may miss by more."""
-    slopes = _squares(cv2.filter2D(there, -1, _SLOPE)) + _squares(cv2.filter2D(there, -1, _SLOPE.T))
-    length = _squares(there)
     half, home = (cv2.resize(flow, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for flow in (there, back))
     home = warp(home, places(half / 2))
-    lost = _squares(half + home) > 0.02 * (_squares(half) + _squares(home)) + 0.8
+    lost = squares(half + home) > 0.02 * (squares(half) + squares(home)) + 0.8
     lost = cv2.resize(lost.astype(np.uint8), there.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
-    return np.asarray(~lost & (slopes <= 0.01 * length + 0.002), bool)
-
-
-def _squares(flow: Flow) -> NDArray[np.float32]:
-    x, y = flow[..., 0], flow[..., 1]
-    return np.asarray(x * x + y * y, np.float32)
+    return np.asarray(~(lost | motion_boundary(there)), bool)
 
 
 def _around(where: Mask, margin: int, of: tuple[int, ...]) -> tuple[Part, Part] | None:
