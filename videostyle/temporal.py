@@ -205,22 +205,21 @@ class Smoother:
         new, held = 1 - self._strength * key, self._strength * _HANGS * near * (key < _SURE)
         since, last = (at - places(np.zeros_like(at)) for at in (self._at, step))
         moved = squares(since)
-        # All but the fade is done only where there is something to do.
-        window = _around((new > 0) | (moved > 0), 2, out.shape)
-        if window is None:
-            return np.asarray(out, np.uint8)
-        part, of = window
-        painting, shown, size = painting[of], out[of], out[of].shape[1::-1]
-        scale = out.shape[1] / key.shape[1], out.shape[0] / key.shape[0]
-        since_at, last_at = (_grown(flow[part], scale, of) for flow in (since, last))
-        of_new, of_held = (cv2.resize(weight[part], size) for weight in (new, held))
-        for rows, columns, _ in _tiles(moved[part], size):
-            shown[rows, columns] = _remapped(carried, since_at, rows, columns)
-        for rows, columns, whole in _tiles(new[part], size):
-            tile = cv2.cvtColor(painting[rows, columns], cv2.COLOR_RGB2RGBA)
-            if of_held[rows, columns].any():
-                tile = _between(tile, _remapped(self._shown, last_at, rows, columns), of_held[rows, columns])
-            shown[rows, columns] = tile if whole else _between(shown[rows, columns], tile, of_new[rows, columns])
+        # All but the fade is done only where there is something to do, and enlarging maps costs as much as looking up.
+        if window := _around(moved > 0, 2, out.shape):
+            part, of = window
+            shown, at = out[of], _grown(since[part], of)
+            for rows, columns, _ in _tiles(moved[part], shown.shape[1::-1]):
+                shown[rows, columns] = _remapped(carried, at, rows, columns)
+        if window := _around(new > 0, 2, out.shape):
+            part, of = window
+            painting, shown, size = painting[of], out[of], out[of].shape[1::-1]
+            at, of_new, of_held = _grown(last[part], of), *(cv2.resize(weight[part], size) for weight in (new, held))
+            for rows, columns, whole in _tiles(new[part], size):
+                tile = cv2.cvtColor(painting[rows, columns], cv2.COLOR_RGB2RGBA)
+                if of_held[rows, columns].any():
+                    tile = _between(tile, _remapped(self._shown, at, rows, columns), of_held[rows, columns])
+                shown[rows, columns] = tile if whole else _between(shown[rows, columns], tile, of_new[rows, columns])
         return np.asarray(out, np.uint8)
 
 
@@ -299,10 +298,11 @@ def _soft(weight: Map) -> Map:
     return np.asarray(cv2.GaussianBlur(weight, (0, 0), 1.5), np.float32)
 
 
-def _grown(flow: Flow, scale: tuple[float, float], part: Part) -> Planes:
-    """Places that a part of a picture flows to which is larger by that."""
+def _grown(flow: Flow, part: Part) -> Planes:
+    """Places that a part of a picture flows to; flow: of that part, at a smaller size."""
     rows, columns = (np.arange(of.start, of.stop, dtype=np.float32) for of in part)
-    x, y = (cv2.resize(flow[..., axis] * np.float32(by), (len(columns), len(rows))) for axis, by in enumerate(scale))
+    by = np.float32(len(columns) / flow.shape[1]), np.float32(len(rows) / flow.shape[0])
+    x, y = (cv2.resize(flow[..., axis] * by[axis], (len(columns), len(rows))) for axis in (0, 1))
     x += columns
     y += rows[:, None]
     return x, y
