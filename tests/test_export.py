@@ -7,8 +7,9 @@ import importlib.util
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -51,24 +52,37 @@ def exported(bank: StyleBank, folder: Path, name: str, precision: str, mix: str 
     return export(bank, output, format=name, precision=precision, mix=parsed, size=size)
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str, str], Report]:
+    """``exported`` by kind of bank, format and precision, each once: lowering for phones takes its time."""
+
+    @cache
+    def make(kind: str, name: str, precision: str) -> Report:
+        return exported(with_ranges(BANKS[kind]), tmp_path_factory.mktemp("export"), name, precision)
+
+    return make
+
+
 @pytest.mark.parametrize(("name", "precision"), CASES, ids=map("-".join, CASES))
+@pytest.mark.parametrize("kind", BANKS)
 def test_its_own_runtime_paints_as_pytorch(
-    bank: StyleBank, tmp_path: Path, capfd: Captured, name: str, precision: str
+    made: Callable[[str, str, str], Report], capfd: Captured, kind: str, name: str, precision: str
 ) -> None:
-    report = exported(bank, tmp_path, name, precision)
+    report = made(kind, name, precision)
     assert capfd.readouterr().out == ""  # where --json goes
     most, mean = TOLERANCE[precision]
     assert [found.size for found in report.differences] == [SIZE] if FORMATS[name].fixed else [*SIZES]
     assert all(found.max <= most and found.mean <= mean for found in report.differences)
-    assert {path.name for path in tmp_path.iterdir()} == {Path(path).name for path in report.files}
-    assert report.bytes == sum(path.stat().st_size for path in tmp_path.iterdir() if path.suffix != ".json")
+    folder = Path(report.output).parent
+    assert {path.name for path in folder.iterdir()} == {Path(path).name for path in report.files}
+    assert report.bytes == sum(path.stat().st_size for path in folder.iterdir() if path.suffix != ".json")
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_styles_are_an_input_and_lie_beside(tmp_path: Path, name: str) -> None:
+def test_styles_are_an_input_and_lie_beside(made: Callable[[str, str, str], Report], name: str) -> None:
     """Another program's way: read the description, mix two vectors, paint."""
     bank = BANKS["stylenet"]
-    report = exported(bank, tmp_path, name, "fp32")
+    report = made("stylenet", name, "fp32")
     told = json.loads(Path(f"{report.output}.json").read_text())
     assert list(told["styles"]) == [*bank.names]
     vectors = {key: np.array(value, np.float32) for key, value in told["styles"].items()}
