@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -53,6 +54,19 @@ def test_where_the_film_rests_noise_is_held_and_what_changes_is_not() -> None:
     inside = shown[-1][100:140, 120:180]
     assert apart(inside, flickering(changed, 19)[100:140, 120:180]) < 30  # moving strokes, not those of the ground
     assert apart(inside, flickering(photo, 19)[100:140, 120:180]) > 30
+
+
+def test_a_flow_that_draws_strokes_together_is_not_trusted() -> None:
+    """On a wall any flow finds the same grey: nothing but its own shape tells that it is wrong."""
+    smoother, strokes = Smoother(), window()
+    walls = [np.full((240, 320, 3), 128 + 10 * (index % 2), np.uint8) for index in range(7)]  # light flickers: no rest
+    y, x = np.mgrid[-120:120, -160:160].astype(np.float32)
+    inwards = np.stack([x, y], -1) * 0.12 * np.exp(-(x * x + y * y) / 3200)[..., None]
+    steadied(smoother, walls[0], strokes)
+    for wall in walls[1:]:
+        seen = replace(smoother.see(wall), flow=inwards, there=np.ones((240, 320), np.float32))
+        shown = smoother.blend(strokes, seen)
+    assert apart(shown[90:150, 130:190], strokes[90:150, 130:190]) < 22  # of 31 where it is
 
 
 def test_light_that_changes_slowly_is_followed() -> None:

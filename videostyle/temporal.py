@@ -51,6 +51,8 @@ _AGO = 8
 _LIGHT = 6.0
 """What stands as bright as it stood a frame before, 0..255, has not just appeared, whatever the flow says: in noise a
 search fails on walls."""
+_STRETCHED = 0.25
+"""Share by which an area may have grown or shrunk since the key frame; by twice that, it is not trusted at all."""
 _HANGS, _SURE = 0.75, 0.98
 """Share of the frame before in what the key frame does not show, or not so surely."""
 _SHARPER = 0.55
@@ -65,6 +67,7 @@ _MOVING = 0.5
 _CUT = 0.2
 """Less than this found in the frame before, on average, is another scene."""
 _NEAR, _AROUND = np.ones((3, 3), np.uint8), np.ones((13, 13), np.uint8)
+_SLOPE = np.array([[-0.5, 0, 0.5]], np.float32)
 _BORDER = (0, 255, 0, 0)
 _TILE = 48
 
@@ -103,7 +106,7 @@ class Smoother:
         self._recent: deque[Image] = deque(maxlen=_AGO)
         self._shown = self._start = self._goal = np.zeros((0, 0, 4), np.uint8)
         self._age, self._sharp = 0, False
-        self._at: NDArray[np.float32] = np.zeros((0, 0, 2), np.float32)
+        self._at = self._still = np.zeros((0, 0, 2), np.float32)
         self._sure: Map = np.zeros((0, 0), np.float32)
         self._photo = self._base = np.zeros((0, 0, 4), np.uint8)
         self._drift = np.zeros(2)
@@ -163,7 +166,7 @@ class Smoother:
         if not self._sharp and rest.mean() < 1 - _MOVING / 10:
             self._sharp = True
             self._start, self._goal = (_sharper(picture, 1 - rest) for picture in (self._start, self._goal))
-        key = _like(seen.small, self._photo, self._at) * self._sure
+        key = _like(seen.small, self._photo, self._at) * self._sure * _firm(self._at - self._still)
         self._shown = self._composed(painting, step, _soft(key), _soft(near))
         if self._age == KEY_EVERY:
             kept = _KEPT * rest
@@ -180,7 +183,7 @@ class Smoother:
 
     def _key(self, start: Image, goal: Image, photo: Image) -> None:
         self._start, self._goal, self._photo = start, goal, photo
-        self._at = places(np.zeros((*photo.shape[:2], 2), np.float32))
+        self._at = self._still = places(np.zeros((*photo.shape[:2], 2), np.float32))
         self._sure = np.ones(photo.shape[:2], np.float32)
         self._age, self._sharp = 0, False
 
@@ -203,7 +206,7 @@ class Smoother:
         carried = cv2.addWeighted(self._start, 1 - share, self._goal, share, 0)
         out = carried.copy()
         new, held = 1 - self._strength * key, self._strength * _HANGS * near * (key < _SURE)
-        since, last = (at - places(np.zeros_like(at)) for at in (self._at, step))
+        since, last = self._at - self._still, step - self._still
         moved = squares(since)
         # All but the fade is done only where there is something to do, and enlarging maps costs as much as looking up.
         if window := _around(moved > 0, 2, out.shape):
@@ -283,6 +286,14 @@ def _like(now: Image, then: Image, at: NDArray[np.float32]) -> Map:
     found = cv2.remap(then, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=_BORDER)
     change = _most(cv2.blur(cv2.absdiff(now, found), (5, 5))).astype(np.float32)
     return np.asarray(np.clip((_NOISE + _FADE - change) / _FADE, 0, 1), np.float32)
+
+
+def _firm(moved: Flow) -> Map:
+    """Fading to 0 where things have been drawn together or apart: nothing does that so soon but a wrong flow."""
+    (xx, yx), (xy, yy) = ([cv2.filter2D(of, -1, slope) for of in cv2.split(moved)] for slope in (_SLOPE, _SLOPE.T))
+    grown = xx + yy + xx * yy - xy * yx  # of the area (1 + xx) (1 + yy) - xy yx
+    change = cv2.blur(np.abs(grown, out=grown), (5, 5))
+    return np.asarray(np.clip(2 - change / np.float32(_STRETCHED), 0, 1), np.float32)
 
 
 def _looked_up(what: NDArray[np.float32], at: NDArray[np.float32]) -> NDArray[np.float32]:
