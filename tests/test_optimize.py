@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from tests.banks import pictures, tiny_bank
 from tests.tiny_vgg import tiny_vgg_file, tiny_weights
@@ -17,7 +18,7 @@ from videostyle.cli import run
 from videostyle.errors import EngineError, UsageError
 from videostyle.frame import Image
 from videostyle.library import HOME_VARIABLE
-from videostyle.losses import gram
+from videostyle.losses import Features, gram
 from videostyle.optimize import Guide, PictureOptimizer, Step, match_colors
 from videostyle.optimize_bank import BankNet, nearest
 from videostyle.optimize_loss import Anchor, Objective, Style, tiles
@@ -28,7 +29,7 @@ from videostyle.quality import to_tensor
 from videostyle.styles import StyleMix
 
 Captured = pytest.CaptureFixture[str]
-OPTIONS = PaintOptions(iterations=25, smallest=32, precision="fp32")
+OPTIONS = PaintOptions(style_weight=3.0, iterations=25, smallest=32, precision="fp32")
 
 
 def net() -> PerceptualNet:
@@ -141,6 +142,28 @@ def test_small_sizes_come_first_and_large_ones_stop_on_a_plateau(folder: Path) -
     last = [step.iteration for step in steps if step.level == 1][-1]
     assert 20 < last < 400
     assert OPTIONS.smallest > 72 // 4
+
+
+def test_thumbnails_are_compared_by_fewer_layers_and_the_whole_by_all(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[tuple[int, ...], set[str]] = {}
+    forward = PerceptualNet.forward
+
+    def spy(self: PerceptualNet, images: Tensor, layers: Sequence[str]) -> Features:
+        asked.setdefault(tuple(images.shape[2:]), set()).update(layers)
+        return forward(self, images, layers)
+
+    monkeypatch.setattr(PerceptualNet, "forward", spy)
+    photo = np.asarray(pictures(1, 128, 288)[0])
+    optimizer(replace(OPTIONS, iterations=1, smallest=64)).paint(photo)
+    content, style = set(OPTIONS.content_layers), OPTIONS.style_layers
+    assert asked[32, 72] == content | {*style[:3]}
+    assert asked[64, 144] == content | {*style[:4]}
+    assert asked[128, 288] == content | {*style}
+    asked.clear()
+    optimizer(replace(OPTIONS, iterations=1, smallest=64)).paint(load_picture("photo.png"))
+    assert asked[56, 72] == content | {*style}  # however small the whole is
 
 
 def test_what_was_kept_goes_on_to_the_same_end(folder: Path) -> None:
@@ -261,7 +284,8 @@ def test_the_command_paints(folder: Path, capsys: Captured) -> None:
     told = json.loads(said.out)
     assert (told["engine"], told["precision"], told["device"]) == ("optimisation", "fp32", "cpu")
     assert told["size"] == [72, 56]
-    expected = optimizer(replace(OPTIONS, iterations=5)).paint(load_picture("photo.png"))
+    own = replace(OPTIONS, iterations=5, style_weight=PaintOptions().style_weight)
+    expected = optimizer(own).paint(load_picture("photo.png"))
     assert np.array_equal(load_picture("out.png"), expected)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import log2
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,9 @@ from videostyle.quality import resized, to_tensor
 PICTURE_SHARE = 0.8
 """Longer side of a style picture for each pixel of the painting's: 512 pixels for 640, as paintings are judged."""
 LEAST_SIDE = 16
+ALL_LAYERS_FROM = 256
+"""Longer side in pixels from which all style layers are compared. In a thumbnail the deep ones see whole figures of the
+style picture, and faces appear in the sky; without them, the large shapes and colours are still laid out there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +118,14 @@ class PictureOptimizer:
             began = self._begin(_scaled(first, sizes[number]), start is None)
             image = began if change is None else began + _scaled(change.to(self.device), sizes[number])
             anchor = _anchor(guide, sizes[number], self.device)
-            objective = Objective(self._net, small, self._styles(sizes[number], sizes[-1]), self.options, anchor)
+            options = self._at(sizes[number], sizes[-1])
+            styles = self._styles(sizes[number], sizes[-1], options.style_layers)
+            objective = Objective(self._net, small, styles, options, anchor)
 
             def tell(iteration: int, loss: float, number: int = number) -> None:
                 told(Step(sizes[number], number, len(sizes), iteration, self.options.iterations, loss))
 
-            image = minimise(objective, image, self.options, tell)
+            image = minimise(objective, image, options, tell)
             change = image - began
             _keep(kept, number + 1, change)
         assert change is not None
@@ -139,8 +145,14 @@ class PictureOptimizer:
         """How far a painting, uint8 (H, W, 3), is from the pictures: as it enters the loss, without its weight."""
         size = painting.shape[1], painting.shape[0]
         found = self._net(to_tensor(painting).to(self.device), self.options.style_layers)
-        styles = self._styles(size, size)
+        styles = self._styles(size, size, self.options.style_layers)
         return sum(style.weight * float(style_distance(found, style.grams)) for style in styles)
+
+    def _at(self, size: tuple[int, int], full: tuple[int, int]) -> PaintOptions:
+        """The options at a size on the way: below ``ALL_LAYERS_FROM``, each half of it leaves out a stage of VGG."""
+        deepest = 5 if size == full else 5 - max(0, round(log2(ALL_LAYERS_FROM / max(size))))
+        layers = tuple(name for name in self.options.style_layers if int(name[4]) <= deepest)
+        return replace(self.options, style_layers=layers or self.options.style_layers)
 
     def _begin(self, image: Tensor, from_options: bool) -> Tensor:
         if from_options and self.options.start == "noise":
@@ -149,13 +161,13 @@ class PictureOptimizer:
         return image
 
     @torch.no_grad()
-    def _styles(self, size: tuple[int, int], full: tuple[int, int]) -> list[Style]:
+    def _styles(self, size: tuple[int, int], full: tuple[int, int], layers: tuple[str, ...]) -> list[Style]:
         """What each picture asks for at one of the sizes on the way to the full one."""
         wanted = (self.options.picture_side or PICTURE_SHARE * max(full)) * max(size) / max(full)
         styles = []
         for picture, weight, mask in zip(self._pictures, self._weights, self._masks, strict=True):
             side = max(LEAST_SIDE, min(round(wanted), max(picture.shape)))
-            found = self._net(to_tensor(resized(picture, side)).to(self.device), self.options.style_layers)
+            found = self._net(to_tensor(resized(picture, side)).to(self.device), layers)
             where = None if mask is None else _scaled(to_tensor(mask).to(self.device), size)[:, :1].clamp(0, 1)
             styles.append(Style({name: gram(value) for name, value in found.items()}, weight, where))
         return styles

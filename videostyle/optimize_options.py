@@ -38,17 +38,17 @@ class PaintOptions:
     """
 
     content_weight: float = 1.0
-    style_weight: float = 3.0
+    style_weight: float = 6.0
     tv_weight: float = 0.1
     content_layers: tuple[str, ...] = ("relu4_2",)
     style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
     strength: float = 1.0
-    iterations: int = 200
-    plateau: float = 0.02
+    iterations: int = 150
+    plateau: float = 0.04
     optimizer: str = "lbfgs"
     rate: float = 0.02
     precondition: float = 0.5
-    smallest: int = 256
+    smallest: int = 64
     picture_side: int = 0
     tile: int = 1024
     start: str = "content"
