@@ -113,7 +113,7 @@ def resume(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     draw, killed = random.Random(args.seed), []
     for _ in range(args.kills):
         with subprocess.Popen(job(args, clip, str(broken), folder / "broken.work", *small)) as process:
-            moment = draw.uniform(0.15, 0.4) * seconds
+            moment = draw.uniform(0.08, 0.18) * seconds  # few enough to be killed each time
             try:
                 process.wait(moment)
             except subprocess.TimeoutExpired:
@@ -136,7 +136,7 @@ def main() -> None:
     parser.add_argument("--max-side", type=int)
     parser.add_argument("--independent", type=int, default=6)
     parser.add_argument("--options", default="", help="more options of videostyle keyframes, in one string")
-    parser.add_argument("--resume-size", type=int, default=128)
+    parser.add_argument("--resume-size", type=int, default=192)
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="keep what is made here")

@@ -23,6 +23,7 @@ from videostyle.optimize import Guide, PictureOptimizer, Step, match_colors
 from videostyle.optimize_bank import BankNet, nearest
 from videostyle.optimize_loss import Anchor, Objective, Style, tiles
 from videostyle.optimize_options import PaintOptions, StylePicture, parse_pictures
+from videostyle.optimize_search import minimise
 from videostyle.perceptual import ENVIRONMENT, PerceptualNet
 from videostyle.pictures import load_picture, save_picture
 from videostyle.quality import to_tensor
@@ -273,6 +274,27 @@ def test_a_step_that_goes_astray_is_taken_back(folder: Path) -> None:
     painting = optimizer(replace(OPTIONS, optimizer="adam", rate=1e30)).paint(photo, told=losses.append)
     assert not all(np.isfinite(step.loss) for step in losses)
     assert distance(painting, photo) < 1
+
+
+def test_it_does_not_go_astray_in_the_same_place_for_ever() -> None:
+    """Unit steps overshoot into this valley's walls each time anew: only shorter ones get anywhere."""
+    draw = torch.Generator().manual_seed(0)
+    goal = torch.rand(1, 3, 16, 24, generator=draw)
+    steep = 10 ** (3 * torch.rand(1, 3, 16, 24, generator=draw))
+
+    class Valley(Objective):
+        def __init__(self) -> None:
+            pass
+
+        def __call__(self, image: Tensor) -> tuple[float, Tensor]:
+            leaf = image.detach().requires_grad_()
+            loss = (steep * torch.log1p(50 * (leaf - goal).square())).mean()
+            return float(loss.detach()), torch.autograd.grad(loss, leaf)[0]
+
+    losses: list[float] = []
+    options = replace(OPTIONS, iterations=60, plateau=0.0)
+    minimise(Valley(), torch.zeros_like(goal), options, lambda _, loss: losses.append(loss))
+    assert min(losses) < losses[0] / 30  # a ninth less without
 
 
 COMMAND = ["image", "photo.png", "out.png", "--optimize", "--style-image", "waves.png", "--iterations", "5"]

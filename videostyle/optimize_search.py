@@ -18,6 +18,8 @@ WINDOW = 20
 """Iterations over which a plateau is looked for."""
 ASTRAY = 2.0
 """Without a line search a step of L-BFGS may go astray: where the loss is so many times the best, it begins anew."""
+SLOWER, FASTER = 0.5, 1.1
+"""By what steps are multiplied after one that went astray, and after one that did well, until they are whole again."""
 
 
 def minimise(
@@ -36,6 +38,7 @@ def minimise(
     change = torch.zeros_like(image).requires_grad_()
     best, least = torch.zeros_like(image), math.inf
     losses: list[float] = []
+    pace, full = 1.0, options.rate if options.optimizer == "adam" else 1.0
 
     def closure() -> float:
         loss, gradient = objective(image + spread(change.detach()))
@@ -43,18 +46,21 @@ def minimise(
         losses.append(loss)
         return loss
 
-    optimizer = _optimizer(change, options)
+    optimizer = _optimizer(change, options, pace)
     for iteration in range(1, options.iterations + 1):
         before = change.detach().clone()
         optimizer.step(closure)
         loss = losses[-1]
         if loss < least:
             best, least = before, loss
+            pace = min(1.0, pace * FASTER)
+            optimizer.param_groups[0]["lr"] = pace * full
         elif not loss <= ASTRAY * least:
             if math.isinf(least):
                 raise EngineError("the loss is no finite number: try --precision fp32, or smaller weights")
             change.data.copy_(best)
-            optimizer = _optimizer(change, options)
+            pace *= SLOWER  # or it goes astray again, in the same place, for as long as it is let
+            optimizer = _optimizer(change, options, pace)
         told(iteration, loss)
         if len(losses) > WINDOW and least > (1 - options.plateau) * min(losses[:-WINDOW]):
             break
@@ -81,8 +87,8 @@ class Spectrum:
         return filtered.contiguous()
 
 
-def _optimizer(change: Tensor, options: PaintOptions) -> torch.optim.Optimizer:
+def _optimizer(change: Tensor, options: PaintOptions, pace: float) -> torch.optim.Optimizer:
     if options.optimizer == "adam":
-        return torch.optim.Adam([change], lr=options.rate)
+        return torch.optim.Adam([change], lr=options.rate * pace)
     # One iteration a step, without a line search: one evaluation each. The search took twice the time to the same loss.
-    return torch.optim.LBFGS([change], max_iter=1, history_size=HISTORY, tolerance_grad=0, tolerance_change=0)
+    return torch.optim.LBFGS([change], lr=pace, max_iter=1, history_size=HISTORY, tolerance_grad=0, tolerance_change=0)
