@@ -38,7 +38,7 @@ class PaintOptions:
     """
 
     content_weight: float = 1.0
-    style_weight: float = 6.0
+    style_weight: float = 10.0
     tv_weight: float = 0.1
     content_layers: tuple[str, ...] = ("relu4_2",)
     style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
