@@ -22,7 +22,8 @@ Mask = NDArray[np.bool_]
 UNKNOWN = 1e9
 """Middlebury's mark: flow above it is unknown."""
 _FLO_TAG = 202021.25
-_SLOPE = np.array([[-0.5, 0, 0.5]], np.float32)
+SLOPE = np.array([[-0.5, 0, 0.5]], np.float32)
+"""Filters a row to its slope; its transpose, a column."""
 
 
 class DenseFlow:
@@ -80,7 +81,7 @@ def visible(there: Flow, back: Flow) -> Mask:
 
 def motion_boundary(flow: Flow) -> Mask:
     """Where the motion changes from one pixel to the next, as ``visible`` says."""
-    slopes = squares(cv2.filter2D(flow, -1, _SLOPE)) + squares(cv2.filter2D(flow, -1, _SLOPE.T))
+    slopes = squares(cv2.filter2D(flow, -1, SLOPE)) + squares(cv2.filter2D(flow, -1, SLOPE.T))
     return np.asarray(slopes > 0.01 * squares(flow) + 0.002, bool)
 
 

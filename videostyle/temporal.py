@@ -23,7 +23,7 @@ import cv2 as opencv
 import numpy as np
 from numpy.typing import NDArray
 
-from videostyle.flow import Flow, Mask, luma, motion_boundary, places, squares, warp
+from videostyle.flow import SLOPE, Flow, Mask, luma, motion_boundary, places, squares, warp
 from videostyle.frame import Image
 
 cv2: Any = opencv  # its type stubs lack half of what is used here
@@ -67,7 +67,6 @@ _MOVING = 0.5
 _CUT = 0.2
 """Less than this found in the frame before, on average, is another scene."""
 _NEAR, _AROUND = np.ones((3, 3), np.uint8), np.ones((13, 13), np.uint8)
-_SLOPE = np.array([[-0.5, 0, 0.5]], np.float32)
 _BORDER = (0, 255, 0, 0)
 _TILE = 48
 
@@ -290,7 +289,7 @@ def _like(now: Image, then: Image, at: NDArray[np.float32]) -> Map:
 
 def _firm(moved: Flow) -> Map:
     """Fading to 0 where things have been drawn together or apart: nothing does that so soon but a wrong flow."""
-    (xx, yx), (xy, yy) = ([cv2.filter2D(of, -1, slope) for of in cv2.split(moved)] for slope in (_SLOPE, _SLOPE.T))
+    (xx, yx), (xy, yy) = ([cv2.filter2D(of, -1, slope) for of in cv2.split(moved)] for slope in (SLOPE, SLOPE.T))
     grown = xx + yy + xx * yy - xy * yx  # of the area (1 + xx) (1 + yy) - xy yx
     change = cv2.blur(np.abs(grown, out=grown), (5, 5))
     return np.asarray(np.clip(2 - change / np.float32(_STRETCHED), 0, 1), np.float32)
