@@ -22,7 +22,8 @@ LAYERS = (
     | {"styles", "learned", "library"},
     {"net", "transformer_net", "fast_neural_style"},
     {"engines"},
-    {"quantize", "flow", "steadiness", "temporal", "losses", "perceptual", "quality", "motion"} | {"equalize"},
+    {"quantize", "flow", "steadiness", "temporal", "losses", "perceptual", "quality", "motion"}
+    | {"equalize", "compositor", "compositor_card"},
     {"stylizer"},
     {"pipeline"},
     {"batch", "web", "export", "measure", "benchmark"}
@@ -34,7 +35,7 @@ LAYERS = (
 """From the bottom up. A module or package imports from layers below its own and from its own."""
 
 WITHOUT_TORCH = {*LAYERS[0], *LAYERS[1], *LAYERS[2]}
-WITHOUT_TORCH |= {"quantize", "flow", "steadiness", "temporal", "stylizer", "pipeline"}
+WITHOUT_TORCH |= {"quantize", "flow", "steadiness", "temporal", "compositor", "stylizer", "pipeline"}
 """These neither import torch nor anything that does; nor do the registry of engines, which imports them by name, and
 the engines but PyTorch's own."""
 

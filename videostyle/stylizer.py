@@ -118,9 +118,10 @@ class Stylizer:
         if value == "off":
             self._smoother = None
             return
-        from videostyle.temporal import Smoother  # brings OpenCV, which painting alone does without
+        from videostyle.compositor import compositor  # they bring OpenCV, which painting alone does without
+        from videostyle.temporal import Smoother
 
-        self._smoother = Smoother(1.0 if isinstance(value, str) else value)
+        self._smoother = Smoother(1.0 if isinstance(value, str) else value, compositor(self.engine.device))
 
     def set_style(self, mix: StyleMix) -> None:
         """Paint with another mix from the next frame on. On an error the old one stays."""

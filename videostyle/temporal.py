@@ -13,28 +13,18 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from math import gcd
 from typing import Any
 
 import cv2 as opencv
 import numpy as np
 from numpy.typing import NDArray
 
+from videostyle.compositor import NEAR, Compositor, HostCompositor, Map, around, onto
 from videostyle.flow import SLOPE, Flow, Mask, luma, motion_boundary, places, squares, warp
 from videostyle.frame import Image
 
 cv2: Any = opencv  # its type stubs lack half of what is used here
-
-Map = NDArray[np.float32]
-"""float32 (h, w), 0 to 1, of the small size that motion is looked for in."""
-
-Part = tuple[slice, slice]
-"""Rows and columns."""
-Planes = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""x and y apart."""
 
 KEY_EVERY = 8
 """Frames that a painting takes to come; longer, and it no longer fits what it moved with."""
@@ -55,8 +45,6 @@ _STRETCHED = 0.25
 """Share by which an area may have grown or shrunk since the key frame; by twice that, it is not trusted at all."""
 _HANGS, _SURE = 0.75, 0.98
 """Share of the frame before in what the key frame does not show, or not so surely."""
-_SHARPER = 0.55
-"""Of paintings on their way, to make up for the blur of looking them up between pixels."""
 _KEPT = 0.9
 """Share of what is shown in the next painting, where the film rests."""
 _CHANGED, _LOCKED = 8.0, 0.1
@@ -66,9 +54,8 @@ _MOVING = 0.5
 """Where more of the picture than this changes, nothing rests either."""
 _CUT = 0.2
 """Less than this found in the frame before, on average, is another scene."""
-_NEAR, _AROUND = np.ones((3, 3), np.uint8), np.ones((13, 13), np.uint8)
+_AROUND = np.ones((13, 13), np.uint8)
 _BORDER = (0, 255, 0, 0)
-_TILE = 48
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,16 +81,16 @@ class Smoother:
     strength: 0 to 1, how much of what was shown stays, where it is found again.
 
     Each frame goes through ``see``, in order, then through ``follow``, in any thread, and through ``blend``, in order,
-    once it is painted. A new size and a new scene start anew by themselves. Pictures live in host memory; an engine on
-    a card needs a smoother of its own with these methods to keep them there.
+    once it is painted. A new size and a new scene start anew by themselves. Motion and maps are small and looked for on
+    the processor; pictures are where ``canvas`` keeps them.
     """
 
-    def __init__(self, strength: float = 1.0) -> None:
+    def __init__(self, strength: float = 1.0, canvas: Compositor | None = None) -> None:
         self._strength = strength
+        self._canvas = canvas or HostCompositor()
         self._own = threading.local()
         self._size: tuple[int, ...] = ()
         self._recent: deque[Image] = deque(maxlen=_AGO)
-        self._shown = self._start = self._goal = np.zeros((0, 0, 4), np.uint8)
         self._age, self._sharp = 0, False
         self._at = self._still = np.zeros((0, 0, 2), np.float32)
         self._sure: Map = np.zeros((0, 0), np.float32)
@@ -135,7 +122,7 @@ class Smoother:
             else _changed(now, then) | _changed(now, luma(seen.earlier))
         )
         flow, known = np.zeros((*now.shape, 2), np.float32), np.ones(now.shape, bool)
-        found = _around(stirs, _MARGIN, now.shape)
+        found = around(stirs, _MARGIN, now.shape)
         if found is not None:
             part, _ = found
             ends = [np.ascontiguousarray(picture[part]) for picture in (now, then)]
@@ -144,7 +131,7 @@ class Smoother:
         at = places(flow)
         known |= cv2.absdiff(cv2.blur(now, (5, 5)), cv2.blur(then, (5, 5))) < _LIGHT
         inside = cv2.remap(np.ones(now.shape, np.float32), at, None, cv2.INTER_LINEAR) > 0.5
-        return replace(seen, flow=flow, there=cv2.erode((known & inside).astype(np.float32), _NEAR))
+        return replace(seen, flow=flow, there=cv2.erode((known & inside).astype(np.float32), NEAR))
 
     def blend(self, painting: Image, seen: Seen) -> Image:
         """The painting of ``seen``, uint8 RGB (H, W, 3), steadied by those before it."""
@@ -152,8 +139,7 @@ class Smoother:
             return self._begin(painting, seen.small)
         if seen.flow is None or seen.there is None:  # a frame shown twice, or a pause: nothing fades on meanwhile
             same = np.full(seen.small.shape[:2], self._strength, np.float32)
-            self._shown = _onto(cv2.cvtColor(painting, cv2.COLOR_RGB2RGBA), self._shown, same)
-            return np.asarray(cv2.cvtColor(self._shown, cv2.COLOR_RGBA2RGB), np.uint8)
+            return self._canvas.hold(painting, same)
         rest = self._resting(seen.small, seen.flow)
         step = places(seen.flow * (1 - rest)[..., None])
         there = np.maximum(seen.there, rest)
@@ -164,24 +150,26 @@ class Smoother:
         self._age += 1
         if not self._sharp and rest.mean() < 1 - _MOVING / 10:
             self._sharp = True
-            self._start, self._goal = (_sharper(picture, 1 - rest) for picture in (self._start, self._goal))
-        key = _like(seen.small, self._photo, self._at) * self._sure * _firm(self._at - self._still)
-        self._shown = self._composed(painting, step, _soft(key), _soft(near))
+            self._canvas.sharpen(1 - rest)
+        key = _soft(_like(seen.small, self._photo, self._at) * self._sure * _firm(self._at - self._still))
+        new, held = 1 - self._strength * key, self._strength * _HANGS * _soft(near) * (key < _SURE)
+        since, last = self._at - self._still, step - self._still
+        out = self._canvas.compose(painting, self._age / KEY_EVERY, since, last, new, held)
         if self._age == KEY_EVERY:
             kept = _KEPT * rest
+            self._canvas.turn(painting, kept)
             moved = cv2.remap(self._photo, self._at, None, cv2.INTER_LINEAR)
-            goal = _onto(cv2.cvtColor(painting, cv2.COLOR_RGB2RGBA), self._shown, kept)
-            self._key(self._shown, goal, _onto(seen.small.copy(), moved, kept))
-        return np.asarray(cv2.cvtColor(self._shown, cv2.COLOR_RGBA2RGB), np.uint8)
+            self._key(onto(seen.small.copy(), moved, kept))
+        return out
 
     def _begin(self, painting: Image, small: Image) -> Image:
-        self._shown = cv2.cvtColor(painting, cv2.COLOR_RGB2RGBA)
+        self._canvas.begin(painting)
         self._base, self._drift = small, np.zeros(2)
-        self._key(self._shown, self._shown, small)
+        self._key(small)
         return painting
 
-    def _key(self, start: Image, goal: Image, photo: Image) -> None:
-        self._start, self._goal, self._photo = start, goal, photo
+    def _key(self, photo: Image) -> None:
+        self._photo = photo
         self._at = self._still = places(np.zeros((*photo.shape[:2], 2), np.float32))
         self._sure = np.ones(photo.shape[:2], np.float32)
         self._age, self._sharp = 0, False
@@ -195,34 +183,9 @@ class Smoother:
             changed = cv2.dilate((change > _CHANGED).astype(np.uint8), _AROUND)
             if changed.mean() <= _MOVING:
                 self._base = cv2.copyTo(small, changed, self._base.copy())
-                return np.asarray(cv2.blur(cv2.erode((1 - changed).astype(np.float32), _NEAR), (3, 3)), np.float32)
+                return np.asarray(cv2.blur(cv2.erode((1 - changed).astype(np.float32), NEAR), (3, 3)), np.float32)
         self._base = small
         return np.zeros(small.shape[:2], np.float32)
-
-    def _composed(self, painting: Image, step: NDArray[np.float32], key: Map, near: Map) -> Image:
-        """RGBA: what the key frame shows of now, elsewhere what was shown a frame before, elsewhere the painting."""
-        share = self._age / KEY_EVERY
-        carried = cv2.addWeighted(self._start, 1 - share, self._goal, share, 0)
-        out = carried.copy()
-        new, held = 1 - self._strength * key, self._strength * _HANGS * near * (key < _SURE)
-        since, last = self._at - self._still, step - self._still
-        moved = squares(since)
-        # All but the fade is done only where there is something to do, and enlarging maps costs as much as looking up.
-        if window := _around(moved > 0, 2, out.shape):
-            part, of = window
-            shown, at = out[of], _grown(since[part], of)
-            for rows, columns, _ in _tiles(moved[part], shown.shape[1::-1]):
-                shown[rows, columns] = _remapped(carried, at, rows, columns)
-        if window := _around(new > 0, 2, out.shape):
-            part, of = window
-            painting, shown, size = painting[of], out[of], out[of].shape[1::-1]
-            at, of_new, of_held = _grown(last[part], of), *(cv2.resize(weight[part], size) for weight in (new, held))
-            for rows, columns, whole in _tiles(new[part], size):
-                tile = cv2.cvtColor(painting[rows, columns], cv2.COLOR_RGB2RGBA)
-                if of_held[rows, columns].any():
-                    tile = _between(tile, _remapped(self._shown, at, rows, columns), of_held[rows, columns])
-                shown[rows, columns] = tile if whole else _between(shown[rows, columns], tile, of_new[rows, columns])
-        return np.asarray(out, np.uint8)
 
 
 def _search(refinements: int) -> Any:
@@ -245,21 +208,6 @@ def _known(there: Flow, back: Flow) -> Mask:
     lost = squares(half + home) > 0.02 * (squares(half) + squares(home)) + 0.8
     lost = cv2.resize(lost.astype(np.uint8), there.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
     return np.asarray(~(lost | motion_boundary(there)), bool)
-
-
-def _around(where: Mask, margin: int, of: tuple[int, ...]) -> tuple[Part, Part] | None:
-    """Rows and columns of all that is set and a margin, and the same of a larger picture, where both are whole."""
-    parts = list[tuple[slice, slice]]()
-    for small, large, found in zip(where.shape, of, (where.any(1), where.any(0)), strict=False):
-        at = np.flatnonzero(found)
-        if not len(at):
-            return None
-        step = gcd(small, large)
-        unit, grown = small // step, large // step
-        first, last = max(0, int(at[0]) - margin) // unit, -(-min(small, int(at[-1]) + 1 + margin) // unit)
-        parts.append((slice(first * unit, last * unit), slice(first * grown, last * grown)))
-    (rows, large_rows), (columns, large_columns) = parts
-    return (rows, columns), (large_rows, large_columns)
 
 
 def _small(picture: Image, side: int) -> Image:
@@ -299,60 +247,5 @@ def _looked_up(what: NDArray[np.float32], at: NDArray[np.float32]) -> NDArray[np
     return np.asarray(cv2.remap(what, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
-def _remapped(picture: Image, at: Planes, rows: slice, columns: slice) -> Image:
-    x, y = (plane[rows, columns] for plane in at)
-    return np.asarray(cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
-
-
 def _soft(weight: Map) -> Map:
     return np.asarray(cv2.GaussianBlur(weight, (0, 0), 1.5), np.float32)
-
-
-def _grown(flow: Flow, part: Part) -> Planes:
-    """Places that a part of a picture flows to; flow: of that part, at a smaller size."""
-    rows, columns = (np.arange(of.start, of.stop, dtype=np.float32) for of in part)
-    by = np.float32(len(columns) / flow.shape[1]), np.float32(len(rows) / flow.shape[0])
-    x, y = (cv2.resize(flow[..., axis] * by[axis], (len(columns), len(rows))) for axis in (0, 1))
-    x += columns
-    y += rows[:, None]
-    return x, y
-
-
-def _sharper(picture: Image, where: Map) -> Image:
-    blurred = cv2.blur(picture, (3, 3))
-    return _onto(picture.copy(), cv2.addWeighted(picture, 1 + _SHARPER, blurred, -_SHARPER, 0), where)
-
-
-def _between(now: Image, past: Image, share: Map) -> Image:
-    """Of a tile: ``share`` of the past, the rest of now."""
-    return np.asarray(cv2.blendLinear(now, past, 1 - share, np.ascontiguousarray(share)), np.uint8)
-
-
-def _onto(now: Image, past: Image, weight: Map) -> Image:
-    """``now``, mixed with what is past in place."""
-    size = now.shape[1::-1]
-    share = cv2.resize(weight, size)
-    for rows, columns, whole in _tiles(weight, size):
-        tile = past[rows, columns]
-        now[rows, columns] = tile if whole else _between(now[rows, columns], tile, share[rows, columns])
-    return now
-
-
-def _tiles(weight: Map, size: tuple[int, int]) -> Iterator[tuple[slice, slice, bool]]:
-    """Where in a picture of (width, height) ``weight`` is more than 0, and whether it is 1 all over.
-
-    Rows few enough to stay in the processor's cache.
-    """
-    left, top = (np.arange(0, side, _TILE) for side in size)
-    down, across = top * weight.shape[0] // size[1], left * weight.shape[1] // size[0]
-    # Resizing mixes neighbours.
-    some = cv2.dilate(weight, _NEAR, iterations=2) > 0
-    whole = cv2.erode(weight, _NEAR, iterations=2) >= 1
-    kinds = np.logical_or.reduceat(np.logical_or.reduceat(some, down, 0), across, 1).astype(np.int8)
-    kinds += np.logical_and.reduceat(np.logical_and.reduceat(whole, down, 0), across, 1)
-    ends = np.diff(kinds, prepend=0, append=0)
-    for row, of in enumerate(kinds.tolist()):
-        edges = np.flatnonzero(ends[row]).tolist()
-        for start, end in pairwise(edges):
-            if of[start]:
-                yield slice(row * _TILE, (row + 1) * _TILE), slice(start * _TILE, end * _TILE), of[start] == 2
