@@ -178,6 +178,4 @@ def _module(bank: StyleBank, precision: str, device: torch.device) -> nn.Module:
             )
     if not np.isfinite(bank.styles).all():
         raise EngineError(f"{label} holds style vectors that are no numbers: fetch or train it again")
-    if device.type == "cuda":
-        torch.backends.cudnn.benchmark = True  # a stream's frames are all of one size
     return net
