@@ -34,6 +34,9 @@ ALL_LAYERS_FROM = 256
 """Longer side in pixels from which all style layers are compared. In a thumbnail the deep ones see whole figures of the
 style picture, and faces appear in the sky; without them, the large shapes and colours are still laid out there."""
 
+DETAIL = 0.5
+"""Of the preconditioning, where large shapes have come from a smaller size and details are what is left to find."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -118,7 +121,7 @@ class PictureOptimizer:
             began = self._begin(_scaled(first, sizes[number]), start is None)
             image = began if change is None else began + _scaled(change.to(self.device), sizes[number])
             anchor = _anchor(guide, sizes[number], self.device)
-            options = self._at(sizes[number], sizes[-1])
+            options = self._at(sizes[number], sizes[-1], number > 0 or not coarse)
             styles = self._styles(sizes[number], sizes[-1], options.style_layers)
             objective = Objective(self._net, small, styles, options, anchor)
 
@@ -148,11 +151,12 @@ class PictureOptimizer:
         styles = self._styles(size, size, self.options.style_layers)
         return sum(style.weight * float(style_distance(found, style.grams)) for style in styles)
 
-    def _at(self, size: tuple[int, int], full: tuple[int, int]) -> PaintOptions:
+    def _at(self, size: tuple[int, int], full: tuple[int, int], laid_out: bool) -> PaintOptions:
         """The options at a size on the way: below ``ALL_LAYERS_FROM``, each half of it leaves out a stage of VGG."""
         deepest = 5 if size == full else 5 - max(0, round(log2(ALL_LAYERS_FROM / max(size))))
         layers = tuple(name for name in self.options.style_layers if int(name[4]) <= deepest)
-        return replace(self.options, style_layers=layers or self.options.style_layers)
+        power = self.options.precondition * (DETAIL if laid_out else 1)
+        return replace(self.options, style_layers=layers or self.options.style_layers, precondition=power)
 
     def _begin(self, image: Tensor, from_options: bool) -> Tensor:
         if from_options and self.options.start == "noise":
