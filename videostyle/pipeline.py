@@ -208,19 +208,25 @@ class Pipeline:
 
     @contextmanager
     def _ctrl_c_between_frames(self) -> Iterator[None]:
+        """Also the SIGTERM of a job in the background, where Ctrl-C is ignored and a handler raises for it."""
+        ctrl_c, term = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+        number, before = (signal.SIGTERM, term) if ctrl_c is signal.SIG_IGN else (signal.SIGINT, ctrl_c)
         ours = threading.current_thread() is threading.main_thread()
-        if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        if not ours or not callable(before) or (number == signal.SIGINT and before is not signal.default_int_handler):
             yield
             return
 
-        def on_sigint(number: int, place: FrameType | None) -> None:
-            if self._interrupted:
-                raise KeyboardInterrupt
-            self._interrupted = True
-            self._styled.abort()
+        def on_signal(number: int, place: FrameType | None) -> None:
+            try:
+                before(number, place)
+            except KeyboardInterrupt:
+                if self._interrupted:
+                    raise
+                self._interrupted = True
+                self._styled.abort()
 
-        signal.signal(signal.SIGINT, on_sigint)
+        signal.signal(number, on_signal)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(number, before)
