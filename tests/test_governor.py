@@ -16,8 +16,8 @@ def run(governor: Governor, frames: int, full_size: Callable[[int], float], over
     """Scales of so many frames on a machine that takes ``full_size(frame)`` seconds for a whole picture."""
     scales = []
     for frame in range(frames):
-        seconds = overhead + full_size(frame) * governor.scale**2
-        scales.append(governor(seconds))
+        net = full_size(frame) * governor.scale**2
+        scales.append(governor(overhead + net, net))
     return scales
 
 
@@ -67,10 +67,27 @@ def test_noise_around_the_budget_does_not_swing_it() -> None:
 
 
 def test_a_machine_whose_time_is_not_in_proportion_to_the_area_settles_too() -> None:
-    # Half of the time does not shrink with the picture: every step up promises more room than there is.
+    # Half of the time does not shrink with the picture: every step up would promise more room than there is.
     scales = run(Governor(BUDGET), 40000, lambda frame: 0.018, overhead=0.0135)
     assert changes(scales) <= 20
     assert changes(scales[20000:]) <= 4
+
+
+def test_a_picture_is_not_coarsened_for_nothing() -> None:
+    # Most of the time goes elsewhere: the smallest picture would miss the budget as well.
+    scales = run(Governor(BUDGET), 2000, lambda frame: 0.010, overhead=0.035)
+    assert scales[-1] >= 0.7
+    assert changes(scales) <= 1
+
+
+def test_what_a_change_did_not_bring_is_learned_from_it() -> None:
+    # The net's watch says that all the time is the net's, but most of it is spent waiting for work beside it.
+    governor, scales = Governor(BUDGET), []
+    for _ in range(3000):
+        seconds = 0.035 + 0.010 * governor.scale**2
+        scales.append(governor(seconds, seconds))
+    assert 1 > min(scales) >= 0.7, "it has tried, and seen"
+    assert changes(scales[1000:]) == 0
 
 
 def test_load_that_comes_and_goes_is_followed_ever_more_seldom() -> None:
@@ -83,11 +100,11 @@ def test_load_that_comes_and_goes_is_followed_ever_more_seldom() -> None:
 def test_frames_right_after_a_change_are_not_judged() -> None:
     governor = Governor(BUDGET)
     while governor.scale == 1:
-        governor(0.05)
+        governor(0.05, 0.05)
     scale = governor.scale
     for _ in range(3):
-        governor(1.0)
-    assert [governor(0.02) for _ in range(20)] == [scale] * 20
+        governor(1.0, 1.0)
+    assert [governor(0.02, 0.02) for _ in range(20)] == [scale] * 20
 
 
 def test_a_budget_is_above_zero() -> None:

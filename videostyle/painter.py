@@ -70,7 +70,7 @@ class Painter:
         painted = self._stylizer(replace(frame, image=photo))
         seconds = perf_counter() - started
         if self.governor is not None:
-            self._govern(self.governor, seconds)
+            self._govern(self.governor, seconds, self._stylizer.net_seconds)
         if self._sheet is not None and self._sheet.open:
             self._draw_thumbnails(self._sheet, photo, SHEET_SHARE * seconds)
         return replace(painted, photo=photo)
@@ -86,9 +86,9 @@ class Painter:
             self._held = photo
         return photo
 
-    def _govern(self, governor: Governor, seconds: float) -> None:
+    def _govern(self, governor: Governor, seconds: float, net: float) -> None:
         before = self._stylizer.net_scale
-        self._stylizer.net_scale = governor(seconds)
+        self._stylizer.net_scale = governor(seconds, net)
         if self._stylizer.net_scale != before:
             smaller = "smaller, to keep up" if self._stylizer.net_scale < before else "larger again"
             self._told(f"the net now works on {self.net_size[0]}x{self.net_size[1]}: {smaller}")
