@@ -378,15 +378,26 @@ except KeyboardInterrupt:
 """
 
 
+BACKGROUND = """
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+"""
+"""As a shell starts a job in the background, and the program takes SIGTERM."""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
 @pytest.mark.parametrize("script", ["lambda index: None", "lambda index: index == 1 and source.closed.wait(20)"])
-def test_ctrl_c_finishes_the_frame_in_hand_and_closes_both_ends(script: str) -> None:
+@pytest.mark.parametrize(("before", "number"), [("", signal.SIGINT), (BACKGROUND, signal.SIGTERM)])
+def test_ctrl_c_finishes_the_frame_in_hand_and_closes_both_ends(
+    script: str, before: str, number: signal.Signals
+) -> None:
     root = Path(__file__).parent.parent
-    program = [sys.executable, "-c", INTERRUPTED.format(script=script)]
+    program = [sys.executable, "-c", before + INTERRUPTED.format(script=script)]
     with subprocess.Popen(program, cwd=root, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "writing\n"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         said = process.stdout.read()
         assert process.wait(PATIENCE) == 130
     outcome = json.loads(said.splitlines()[-1])
