@@ -7,7 +7,9 @@ Maps and motion come at the small size that motion is looked for in, and are enl
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from functools import partial
 from itertools import pairwise
 from math import gcd
 from typing import Any, Protocol
@@ -33,6 +35,7 @@ SHARPER = 0.55
 """Of paintings on their way, to make up for the blur of looking them up between pixels."""
 NEAR = np.ones((3, 3), np.uint8)
 _TILE = 48
+_Tile = tuple[slice, slice, bool]
 
 
 class Compositor(Protocol):
@@ -61,19 +64,23 @@ class Compositor(Protocol):
         ...
 
 
-def compositor(device: str) -> Compositor:
+def compositor(device: str, threads: Executor | None = None) -> Compositor:
     """For paintings of an engine on ``device``: on the card where PyTorch runs there, else in host memory."""
     # By name, as engines are: what paints without PyTorch is not to wait for it.
     if device.startswith("cuda") and importlib.import_module(ENGINES["pytorch"].module).lacks(device) is None:
         made: Compositor = importlib.import_module("videostyle.compositor_card").CardCompositor(device)
         return made
-    return HostCompositor()
+    return HostCompositor(threads)
 
 
 class HostCompositor:
-    """By OpenCV. All but the fade is done only where there is something to do."""
+    """By OpenCV. All but the fade is done only where there is something to do.
 
-    def __init__(self) -> None:
+    threads: to do it in; None for the calling one alone.
+    """
+
+    def __init__(self, threads: Executor | None = None) -> None:
+        self._map = map if threads is None else threads.map
         self._shown = self._start = self._goal = np.zeros((0, 0, 4), np.uint8)
 
     def begin(self, painting: Image) -> None:
@@ -93,23 +100,28 @@ class HostCompositor:
         # Enlarging maps costs as much as looking up.
         if window := around(moved > 0, 2, out.shape):
             part, of = window
-            shown, at = out[of], _grown(since[part], of)
-            for rows, columns, _ in _tiles(moved[part], shown.shape[1::-1]):
-                shown[rows, columns] = _remapped(carried, at, rows, columns)
+            at = self._grown(since[part], of)
+            self._each(partial(_move, out[of], carried, at), _tiles(moved[part], out[of].shape[1::-1]))
         if window := around(new > 0, 2, out.shape):
             part, of = window
-            painting, shown, size = painting[of], out[of], out[of].shape[1::-1]
-            at, of_new, of_held = _grown(last[part], of), *(cv2.resize(weight[part], size) for weight in (new, held))
-            for rows, columns, whole in _tiles(new[part], size):
-                tile = _four(painting[rows, columns])
-                if of_held[rows, columns].any():
-                    tile = _between(tile, _remapped(self._shown, at, rows, columns), of_held[rows, columns])
-                shown[rows, columns] = tile if whole else _between(shown[rows, columns], tile, of_new[rows, columns])
+            size = out[of].shape[1::-1]
+            at, of_new, of_held = self._grown(last[part], of), *(cv2.resize(map[part], size) for map in (new, held))
+            renew = partial(_renew, out[of], painting[of], self._shown, at, of_new, of_held)
+            self._each(renew, _tiles(new[part], size))
         self._shown = out
         return _three(out)
 
     def turn(self, painting: Image, kept: Map) -> None:
         self._start, self._goal = self._shown, onto(_four(painting), self._shown, kept)
+
+    def _each(self, work: Callable[[_Tile], None], tiles: Iterable[_Tile]) -> None:
+        for _ in self._map(work, tiles):
+            pass
+
+    def _grown(self, flow: Flow, part: Part) -> Planes:
+        """Places that a part of a picture flows to; flow: of that part, at a smaller size."""
+        x, y = self._map(partial(_enlarged, flow, part), (0, 1))
+        return x, y
 
 
 def _four(picture: Image) -> Image:
@@ -136,19 +148,31 @@ def around(where: Mask, margin: int, of: tuple[int, ...]) -> tuple[Part, Part] |
     return (rows, columns), (large_rows, large_columns)
 
 
+def _move(out: Image, carried: Image, at: Planes, tile: _Tile) -> None:
+    rows, columns, _ = tile
+    out[rows, columns] = _remapped(carried, at, rows, columns)
+
+
+def _renew(out: Image, painting: Image, shown: Image, at: Planes, new: Map, held: Map, tile: _Tile) -> None:
+    rows, columns, whole = tile
+    fresh = _four(painting[rows, columns])
+    if held[rows, columns].any():
+        fresh = _between(fresh, _remapped(shown, at, rows, columns), held[rows, columns])
+    out[rows, columns] = fresh if whole else _between(out[rows, columns], fresh, new[rows, columns])
+
+
 def _remapped(picture: Image, at: Planes, rows: slice, columns: slice) -> Image:
     x, y = (plane[rows, columns] for plane in at)
     return np.asarray(cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
-def _grown(flow: Flow, part: Part) -> Planes:
-    """Places that a part of a picture flows to; flow: of that part, at a smaller size."""
+def _enlarged(flow: Flow, part: Part, axis: int) -> NDArray[np.float32]:
+    """x or y, by axis 0 or 1."""
     rows, columns = (np.arange(of.start, of.stop, dtype=np.float32) for of in part)
-    by = np.float32(len(columns) / flow.shape[1]), np.float32(len(rows) / flow.shape[0])
-    x, y = (cv2.resize(flow[..., axis] * by[axis], (len(columns), len(rows))) for axis in (0, 1))
-    x += columns
-    y += rows[:, None]
-    return x, y
+    by = np.float32(len(rows) / flow.shape[0] if axis else len(columns) / flow.shape[1])
+    grown = np.asarray(cv2.resize(flow[..., axis] * by, (len(columns), len(rows))), np.float32)
+    grown += rows[:, None] if axis else columns
+    return grown
 
 
 def _sharper(picture: Image, where: Map) -> Image:
@@ -171,7 +195,7 @@ def onto(now: Image, past: Image, weight: Map) -> Image:
     return now
 
 
-def _tiles(weight: Map, size: tuple[int, int]) -> Iterator[tuple[slice, slice, bool]]:
+def _tiles(weight: Map, size: tuple[int, int]) -> Iterator[_Tile]:
     """Where in a picture of (width, height) ``weight`` is more than 0, and whether it is 1 all over.
 
     Rows few enough to stay in the processor's cache.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,14 +45,15 @@ class _Look:
 class _Job:
     """A frame on its way: all that painting it needs, whatever is set meanwhile for those after it.
 
-    photo: uint8 RGB (H, W, 3), what the net is to see, then what it made of that. seen: what its smoother knows of it.
+    photo: uint8 RGB (H, W, 3). picture: uint8 RGB (h, w, 3), what the net is to see, then what it made of that; None
+    where it has nothing to do. seen: what its smoother knows of it.
     """
 
     frame: Frame
     photo: Image
     look: _Look
     keep_color: bool
-    net_scale: float
+    picture: Image | None = None
     smoother: Smoother | None = None
     seen: Seen | None = None
 
@@ -68,8 +72,8 @@ class Stylizer:
     smooth: "off", "auto" or 0 to 1: how firmly paintings are held to those before them.
 
     ``net_scale``, 0 < x <= 1, is the share of the picture's sides that the net works on; its paintings are enlarged
-    again. ``net_scale``, ``keep_color`` and ``smooth`` may be set, ``set_style`` and ``set_strength`` called between
-    frames, from one other thread too.
+    again. ``net_seconds`` is what it took the last time. ``net_scale``, ``keep_color`` and ``smooth`` may be set,
+    ``set_style`` and ``set_strength`` called between frames, from one other thread too.
     Raises UsageError for a strength or max_side out of range, StyleError for styles that the bank lacks.
     """
 
@@ -90,14 +94,17 @@ class Stylizer:
         self.engine = engine
         self.keep_color = keep_color
         self.net_scale = 1.0
+        self.net_seconds = 0.0
         self._bank = bank
         self._max_side = max_side
         self._look = self._make_look(mix, strength)
         self._crossfade = crossfade
         self._shown = self._from = self._to = self._look
         self._since = self._now = -crossfade
-        self._last: tuple[_Look, bool] | None = None
+        self._last: _Look | None = None
         self._smoother: Smoother | None = None
+        # For motion, which is looked for while the net paints, and for putting pictures together.
+        self._threads = ThreadPoolExecutor(engine.lanes + min(4, os.cpu_count() or 1), thread_name_prefix="stylizer")
         self.smooth = smooth
 
     @property
@@ -121,7 +128,9 @@ class Stylizer:
         from videostyle.compositor import compositor  # they bring OpenCV, which painting alone does without
         from videostyle.temporal import Smoother
 
-        self._smoother = Smoother(1.0 if isinstance(value, str) else value, compositor(self.engine.device))
+        self._smoother = Smoother(
+            1.0 if isinstance(value, str) else value, compositor(self.engine.device, self._threads)
+        )
 
     def set_style(self, mix: StyleMix) -> None:
         """Paint with another mix from the next frame on. On an error the old one stays."""
@@ -156,48 +165,68 @@ class Stylizer:
 
     def __call__(self, frame: Frame) -> Frame:
         """The frame painted; index, times and moment of capture are kept. Raises EngineError."""
-        return self._finish(self._paint(self._prepare(frame)))
+        return self._dress(self._smooth_over(self._paint(self._prepare(frame))))
 
     def stream(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """All frames painted, in order, as many at a time as the engine has lanes. Raises EngineError.
 
         What is set while it runs holds from the next frame on that it takes from ``frames``.
         """
-        return map(self._finish, overlapped(self._paint, map(self._prepare, frames), self.engine.lanes))
+        painted = overlapped(self._paint, map(self._prepare, frames), self.engine.lanes)
+        return overlapped(self._dress, map(self._smooth_over, painted), self.engine.lanes)
 
     def _prepare(self, frame: Frame) -> _Job:
         look = self._look_at(frame.seconds)
         photo = self.fitted(frame).image
-        smoother, keep_color = self._smoother, self.keep_color
-        job = _Job(frame, photo, look, keep_color, self.net_scale)
-        if smoother is None or look.fade == 0:
-            return job
-        # A picture of another look is nothing to hold to: within a crossfade every frame is of its own.
-        seen = smoother.see(photo, anew=self._last != (look, keep_color))
-        self._last = look, keep_color
-        return replace(job, smoother=smoother, seen=seen)
-
-    def _paint(self, job: _Job) -> _Job:
-        photo, look = job.photo, job.look
+        job = _Job(frame, photo, look, self.keep_color)
         if look.fade == 0:
             return job
-        height, width, _ = photo.shape
-        small = (width, height)
-        if job.net_scale < 1:
-            small = min(width, _whole(width * job.net_scale)), min(height, _whole(height * job.net_scale))
-        painting: Image = scale(self.engine(scale(photo, small)[None], look.vector)[0], (width, height))
+        picture = scale(photo, self._net_size(*photo.shape[1::-1]))
+        smoother = self._smoother
+        if smoother is None:
+            return replace(job, picture=picture)
+        # A picture of another look is nothing to hold to: within a crossfade every frame is of its own.
+        seen = smoother.see(picture, anew=self._last != look)
+        self._last = look
+        return replace(job, picture=picture, smoother=smoother, seen=seen)
+
+    def _net_size(self, width: int, height: int) -> tuple[int, int]:
+        share = self.net_scale
+        return (
+            (width, height) if share == 1 else (min(width, _whole(width * share)), min(height, _whole(height * share)))
+        )
+
+    def _paint(self, job: _Job) -> _Job:
+        if job.picture is None:
+            return job
+        smoother, seen = job.smoother, job.seen
+        following = self._threads.submit(smoother.follow, seen) if smoother is not None and seen is not None else None
+        began = perf_counter()
+        painting: Image = self.engine(job.picture[None], job.look.vector)[0]
+        self.net_seconds = perf_counter() - began
+        return replace(job, picture=painting, seen=following.result() if following is not None else None)
+
+    def _smooth_over(self, job: _Job) -> _Job:
+        """Smoothed at the net's own size: strokes are no finer than that, and photo and colours hold still anyway."""
+        if job.picture is None or job.smoother is None or job.seen is None:
+            return job
+        return replace(job, picture=job.smoother.blend(job.picture, job.seen))
+
+    def _dress(self, job: _Job) -> Frame:
+        """What is shown, made of the painting and the photo."""
+        if job.picture is None:
+            return replace(job.frame, image=job.photo)
+        photo = job.photo
+        painting: Image = scale(job.picture, photo.shape[1::-1])
         if job.keep_color:
             painting = keep_colors(photo, painting)
-        if look.fade < 1:
-            painting = np.array(Pictures.blend(Pictures.fromarray(photo), Pictures.fromarray(painting), look.fade))
-        seen = job.seen if job.smoother is None or job.seen is None else job.smoother.follow(job.seen)
-        return replace(job, photo=painting, seen=seen)
-
-    def _finish(self, job: _Job) -> Frame:
-        painting = job.photo
-        if job.smoother is not None and job.seen is not None:
-            painting = job.smoother.blend(painting, job.seen)
+        if job.look.fade < 1:
+            painting = np.array(Pictures.blend(Pictures.fromarray(photo), Pictures.fromarray(painting), job.look.fade))
         return replace(job.frame, image=painting)
+
+    def close(self) -> None:
+        """End its threads; it paints no more. Idempotent, and nothing is lost without it but idle threads."""
+        self._threads.shutdown()
 
     def preview(self, photo: Image, mix: StyleMix) -> Image:
         """Any photo in any mix, at the present strength; the stream goes on as if it had not been. Raises EngineError.

@@ -29,8 +29,8 @@ cv2: Any = opencv  # its type stubs lack half of what is used here
 KEY_EVERY = 8
 """Frames that a painting takes to come; longer, and it no longer fits what it moved with."""
 _SIDE, _SHARE = 320, 4
-"""Longer side in pixels at which motion is looked for, or a quarter of the picture's, if that is more: with half of
-that, strokes miss their places by enough to flicker half as much as untreated ones."""
+"""Longer side in pixels at which motion is looked for, but no more than half of the picture's, nor less than a quarter:
+with half of that, strokes miss their places by enough to flicker half as much as untreated ones."""
 _NOISE, _FADE = 12.0, 16.0
 """Change, 0..255 in the channel that changed most, of 5x5 pixels, that may be noise, and over how much more trust in
 having found the same thing fades to nothing."""
@@ -100,7 +100,8 @@ class Smoother:
     def see(self, photo: Image, *, anew: bool = False) -> Seen:
         """Take the next frame, uint8 RGB (H, W, 3). anew: its painting owes nothing to those before: another style,
         strength or way of colouring."""
-        small = _small(photo, max(_SIDE, max(photo.shape) // _SHARE))
+        longer = max(photo.shape)
+        small = _small(photo, max(min(_SIDE, longer // 2), longer // _SHARE))
         if anew or photo.shape != self._size:
             self._recent.clear()
         self._size = photo.shape
@@ -114,7 +115,7 @@ class Smoother:
         if seen.before is None or np.array_equal(seen.small, seen.before):
             return seen
         if not hasattr(self._own, "searches"):  # they keep buffers, so each thread has its own
-            self._own.searches = _search(5), _search(0)
+            self._own.searches = _search(3), _search(0)
         now, then = luma(seen.small), luma(seen.before)
         stirs = (
             np.ones(now.shape, bool)
@@ -189,9 +190,15 @@ class Smoother:
 
 
 def _search(refinements: int) -> Any:
-    """Dense inverse search. refinements: iterations that smooth what it finds at full resolution; 0: at half of it."""
+    """Dense inverse search. refinements: iterations that smooth what it finds at full resolution; 0: at half of it.
+
+    Fewer and shorter searches than OpenCV's fastest: two thirds of its time, for three hundredths more flicker.
+    """
     search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
     search.setFinestScale(0 if refinements else 1)
+    if refinements:
+        search.setGradientDescentIterations(8)
+        search.setPatchStride(5)
     search.setVariationalRefinementIterations(refinements)
     search.setVariationalRefinementAlpha(60)  # as of ``videostyle.flow``
     return search

@@ -103,6 +103,7 @@ def command(
         ends.callback(frames.close)
         engine, stylizer = painting.start(mix, bank, crossfade=CROSSFADE)
         ends.callback(engine.close)
+        ends.callback(stylizer.close)
         rate = target_fps or (None if painting.max_side else float(frames.info.rate or USUAL_FPS))
         session = LiveSession(
             frames,

@@ -70,6 +70,7 @@ def paint_video(
         ends.callback(frames.close)
         engine, stylizer = painting.start(mix, bank, throughput=True)
         ends.callback(engine.close)
+        ends.callback(stylizer.close)
         sink = open_sink(output, stylizer.output_info(frames.info), force=force, **(encoding or {}))
         ends.callback(sink.close, complete=False)  # changes nothing once the pipeline has closed it
         progress = RunProgress()
