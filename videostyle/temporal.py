@@ -98,8 +98,8 @@ class Smoother:
         self._drift = np.zeros(2)
 
     def see(self, photo: Image, *, anew: bool = False) -> Seen:
-        """Take the next frame, uint8 RGB (H, W, 3). anew: its painting owes nothing to those before: another style,
-        strength or way of colouring."""
+        """Take the next frame as the net sees it, uint8 RGB (H, W, 3). anew: its painting owes nothing to those before:
+        another style or strength."""
         longer = max(photo.shape)
         small = _small(photo, max(min(_SIDE, longer // 2), longer // _SHARE))
         if anew or photo.shape != self._size:
@@ -192,7 +192,7 @@ class Smoother:
 def _search(refinements: int) -> Any:
     """Dense inverse search. refinements: iterations that smooth what it finds at full resolution; 0: at half of it.
 
-    Fewer and shorter searches than OpenCV's fastest: two thirds of its time, for three hundredths more flicker.
+    Fewer and shorter searches than OpenCV's fastest: two thirds of the time, for 1 to 3 % more of the flicker left.
     """
     search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
     search.setFinestScale(0 if refinements else 1)
