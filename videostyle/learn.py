@@ -33,7 +33,7 @@ STROKES = {"small": 320, "medium": 512, "large": 768}
 """Longer side in pixels at which pictures are looked at: the larger they are, the larger are their strokes."""
 SMALLEST = 32
 """Pictures with a shorter side than this have no strokes to learn."""
-STYLE_WEIGHT, GENTLE = 6.0, 2.0
+STYLE_WEIGHT, GENTLE = 12.0, 4.0
 """Weight of style against content, and where faces are to be kept."""
 BATCH, CROP = 2, 160
 POOL, HELD_OUT = 48, 4
@@ -229,6 +229,7 @@ def _train_options(options: LearnOptions, device: str) -> TrainOptions:
         batch=BATCH,
         crop=CROP,
         picture_side=STROKES[options.stroke],
+        pooled=True,
         style_weight=GENTLE if options.gentle else STYLE_WEIGHT,
         temporal_weight=0.0,  # the body has learned to hold still
         feature_weight=0.0,

@@ -203,7 +203,9 @@ class Trainer:
             seen_as = self.vgg(shown[painted], {*o.style_layers, o.content_layer})
             of_style, of_variant = chosen.to(self.device), variant.to(self.device)
             grams = {name: values[of_style, of_variant] for name, values in self.grams.items()}
-            style, content = style_distance(seen_as, grams), content_distance(seen_as, target, o.content_layer)
+            shares = _alike(of_style, of_variant) if o.pooled else None
+            style = style_distance(seen_as, grams, shares)
+            content = content_distance(seen_as, target, o.content_layer)
             weights = self.weights[of_style]
             found |= {"style": style.mean(), "content": content.mean(), "tv": total_variation(shown[painted]).mean()}
             found["grid"] = grid(shown[painted]).mean()
@@ -433,3 +435,9 @@ class Trainer:
                 if (step := self.step + 1 + len(ahead)) < self.options.steps:
                     ahead.append(pool.submit(self.crops.batch, step))
                 yield photos
+
+
+def _alike(*of: Tensor) -> Tensor:
+    """float32 (N, N): the mean over all items that have the same numbers, int (N,) each."""
+    same = torch.stack([number[:, None] == number for number in of]).all(0).float()
+    return same / same.sum(1, keepdim=True)

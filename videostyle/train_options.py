@@ -45,6 +45,8 @@ class TrainOptions:
     before cropping (the size at which the net will see the world). picture_side: longer side of the style pictures;
     with ``augment`` > 1, that many variants of each are used: scaled by up to ``augment_scale`` either way, turned by
     up to ``augment_turn`` degrees, and flipped.
+    pooled: whether the Gram matrices of crops that are painted alike in a step are averaged before they are compared: a
+    crop of sky and one of woods are not to have all of a picture's strokes each.
     style_weight, content_weight, tv_weight, identity_weight: weights of the losses. identity_share: share of the items
     that learn the identity.
     temporal_weight: weight of the squared change of a painting, in [0, 1], between a photo and its next frame, motion
@@ -68,6 +70,7 @@ class TrainOptions:
     augment_turn: float = 10.0
     style_layers: tuple[str, ...] = STYLE_LAYERS
     content_layer: str = CONTENT_LAYER
+    pooled: bool = False
     style_weight: float = 3.0
     content_weight: float = 1.0
     tv_weight: float = 0.1
