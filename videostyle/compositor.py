@@ -105,8 +105,8 @@ class HostCompositor:
         if window := around(new > 0, 2, out.shape):
             part, of = window
             size = out[of].shape[1::-1]
-            at, of_new, of_held = self._grown(last[part], of), *(cv2.resize(map[part], size) for map in (new, held))
-            renew = partial(_renew, out[of], painting[of], self._shown, at, of_new, of_held)
+            of_new, of_held = (cv2.resize(weight[part], size) for weight in (new, held))
+            renew = partial(_renew, out[of], painting[of], self._shown, self._grown(last[part], of), of_new, of_held)
             self._each(renew, _tiles(new[part], size))
         self._shown = out
         return _three(out)

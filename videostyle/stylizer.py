@@ -128,9 +128,8 @@ class Stylizer:
         from videostyle.compositor import compositor  # they bring OpenCV, which painting alone does without
         from videostyle.temporal import Smoother
 
-        self._smoother = Smoother(
-            1.0 if isinstance(value, str) else value, compositor(self.engine.device, self._threads)
-        )
+        canvas = compositor(self.engine.device, self._threads)
+        self._smoother = Smoother(1.0 if isinstance(value, str) else value, canvas)
 
     def set_style(self, mix: StyleMix) -> None:
         """Paint with another mix from the next frame on. On an error the old one stays."""
@@ -191,10 +190,10 @@ class Stylizer:
         return replace(job, picture=picture, smoother=smoother, seen=seen)
 
     def _net_size(self, width: int, height: int) -> tuple[int, int]:
-        share = self.net_scale
-        return (
-            (width, height) if share == 1 else (min(width, _whole(width * share)), min(height, _whole(height * share)))
-        )
+        if self.net_scale == 1:
+            return width, height
+        across, down = (_whole(side * self.net_scale) for side in (width, height))
+        return min(width, across), min(height, down)
 
     def _paint(self, job: _Job) -> _Job:
         if job.picture is None:
