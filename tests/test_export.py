@@ -138,6 +138,18 @@ def test_half_the_numbers_are_half_the_weights(tmp_path: Path) -> None:
     assert exported(bank, tmp_path / "half", "torchscript", "fp16").bytes < whole - weights / 3
 
 
+def test_int8_is_for_any_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not as the one wants it that writes the file: without VNNI, weights of the whole range overflow."""
+    files = []
+    for exact in (True, False):
+        monkeypatch.setattr("videostyle.engines.openvino_graph.adds_bytes_exactly", lambda exact=exact: exact)
+        folder = tmp_path / str(exact)
+        folder.mkdir()
+        exported(with_ranges(tiny_bank()), folder, "openvino", "int8")
+        files.append((folder / "x.bin").read_bytes())
+    assert files[0] == files[1]
+
+
 def test_what_paints_otherwise_is_not_left_behind(tmp_path: Path) -> None:
     """Ranges far too narrow: int8 cannot hold what enters the convolutions."""
     bank = with_ranges(tiny_bank())

@@ -21,7 +21,13 @@ Node = Any
 
 
 class OpenVINOOps:
-    """The operations of ``videostyle.engines.graph`` as OpenVINO's."""
+    """The operations of ``videostyle.engines.graph`` as OpenVINO's.
+
+    portable: with 8-bit weights for any processor; else for this one.
+    """
+
+    def __init__(self, *, portable: bool = False) -> None:
+        self._whole = not portable and adds_bytes_exactly()
 
     def enter(self, images: Node, *, margin: int, least: int, multiple: int, reflect: bool, square: int) -> Node:
         height, width = _sides(images)
@@ -69,7 +75,7 @@ class OpenVINOOps:
             low, high = (np.float32(bound) for bound in bounds)
             x = _fake_quantize(x, low, high, levels=256)
             most = np.maximum(np.abs(weight).max((1, 2, 3), keepdims=True), np.float32(1e-12))
-            most = most if adds_bytes_exactly() else 2 * most
+            most = most if self._whole else 2 * most
             kernel = _fake_quantize(kernel, -most, most, levels=255)
         pad = weight.shape[2] // 2
         around = _i64(0, pad, pad, 0) if last else _i64(0, 0, pad, pad)

@@ -28,7 +28,7 @@ def write(job: Job, path: Path) -> None:
         styles = op.parameter([-1, job.bank.styles.shape[1]], ov.Type.f32, name="styles")
     else:
         styles = op.constant(job.vector[None])
-    painted = graph.paint(OpenVINOOps(), job.bank, images, styles, quantize=quantize)
+    painted = graph.paint(OpenVINOOps(portable=True), job.bank, images, styles, quantize=quantize)
     painted.output(0).set_names({"painted"})
     model = ov.Model([painted], [images] if job.vector is not None else [images, styles], "videostyle")
     compress_quantize_weights_transformation(model)
