@@ -72,6 +72,22 @@ def test_a_style_is_learned_and_painted_with(home: Path, tmp_path: Path, capsys:
     assert load_picture(painted).shape == (64, 96, 3)
 
 
+@pytest.mark.parametrize("far", [0.0, 1e9])
+def test_what_the_net_cannot_paint_is_said(
+    far: float, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learn, "FAR", far)
+    assert learned(tmp_path) == 0
+    assert ("It is far from the picture" in capsys.readouterr().err) == (far == 0)
+
+
+def test_help_says_the_defaults(capsys: Captured) -> None:
+    assert run(["learn", "--help"]) == 0
+    said, defaults = capsys.readouterr().out, learn.LearnOptions()
+    for option in (defaults.stroke, f"{defaults.seconds:g}", defaults.steps):
+        assert f"[default: {option}]" in said
+
+
 def test_a_name_is_taken_once(tmp_path: Path, capsys: Captured) -> None:
     assert learned(tmp_path) == 0
     assert learned(tmp_path) == 2

@@ -39,7 +39,7 @@ PREVIEW_SIDE = 480
 @click.option("--gentle/--no-gentle", default=None, help="Keep more of what is painted, faces above all.")
 @click.option("--seconds", type=click.FloatRange(min=1), metavar="S", help="Time to learn in, at most.  [default: 117]")
 @click.option(
-    "--steps", type=click.IntRange(min=1), metavar="N", help="Optimiser steps in that time, at most.  [default: 250]"
+    "--steps", type=click.IntRange(min=1), metavar="N", help="Optimiser steps in that time, at most.  [default: 500]"
 )
 @click.option(
     "--photos",
@@ -108,7 +108,7 @@ def command(
     if so_far is not None and hasattr(os, "nice"):
         os.nice(10)
 
-    from videostyle.learn import Learner, LearnOptions, picture_of
+    from videostyle.learn import FAR, Learner, LearnOptions, picture_of
     from videostyle.perceptual import load_perceptual
     from videostyle.pictures import decode_jpeg
 
@@ -143,6 +143,11 @@ def command(
         found = {"learned": card.name, "path": str(path), "preview": str(preview), "interrupted": interrupted}
         emit(found | {key: style.recipe[key] for key in ("steps", "seconds", "start", "losses")})
     tell(f"Learned {card.name} ({path}). Try it: videostyle live --style {card.name}")
+    if not interrupted and (distance := style.recipe["losses"]["style"]) > FAR:
+        tell(
+            f"It is far from the picture (style distance {distance:.1f}; shipped styles have 1.1 or less): this net may "
+            "be unable to paint like that. Slower, without learning: videostyle keyframes"
+        )
     if not card.rights:
         tell(f"Its card does not say whose picture it is: videostyle styles describe {card.name} --rights ...")
     return INTERRUPTED if interrupted else 0
