@@ -145,8 +145,8 @@ def command(
     tell(f"Learned {card.name} ({path}). Try it: videostyle live --style {card.name}")
     if not interrupted and (distance := style.recipe["losses"]["style"]) > FAR:
         tell(
-            f"It is far from the picture (style distance {distance:.1f}; shipped styles have 1.1 or less): this net may "
-            "be unable to paint like that. Slower, without learning: videostyle keyframes"
+            f"It is far from the picture (style distance {distance:.1f}; shipped styles have 1.1 or less): this "
+            "net may be unable to paint like that. Slower, without learning: videostyle keyframes"
         )
     if not card.rights:
         tell(f"Its card does not say whose picture it is: videostyle styles describe {card.name} --rights ...")
