@@ -147,7 +147,7 @@ class Smoother:
         near = _like(seen.small, seen.before, step) * there
         if near.mean() < _CUT:
             return self._begin(painting, seen.small)
-        self._at, self._sure = _looked_up(self._at, step), _looked_up(self._sure, step) * there
+        self._at, self._sure = warp(self._at, step), warp(self._sure, step) * there
         self._age += 1
         if not self._sharp and rest.mean() < 1 - _MOVING / 10:
             self._sharp = True
@@ -248,10 +248,6 @@ def _firm(moved: Flow) -> Map:
     grown = xx + yy + xx * yy - xy * yx  # of the area (1 + xx) (1 + yy) - xy yx
     change = cv2.blur(np.abs(grown, out=grown), (5, 5))
     return np.asarray(np.clip(2 - change / np.float32(_STRETCHED), 0, 1), np.float32)
-
-
-def _looked_up(what: NDArray[np.float32], at: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(cv2.remap(what, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def _soft(weight: Map) -> Map:
