@@ -56,12 +56,18 @@ PICTURES = ("composition-viii", "fuchun", "grande-jatte", "red-blue-yellow", "re
 def learn(args: argparse.Namespace, name: str) -> dict[str, Any]:
     """One picture, in this process."""
     began = time.perf_counter()
-    weights = args.perceptual or args.shared / "weights/vgg16-features.safetensors"
+    weights = args.shared / "weights/vgg16-features.safetensors"
     bank, picture = StyleBank.load(args.bank), args.shared / f"styles/{name}.jpg"
     options = LearnOptions(stroke=args.stroke, gentle=args.gentle, seconds=args.seconds, steps=args.steps)
     end = began + options.seconds
     learner = Learner(
-        [picture_of(picture)], StyleCard(name), bank, options, load_perceptual(weights), args.photos, end=end
+        [picture_of(picture)],
+        StyleCard(name),
+        bank,
+        options,
+        load_perceptual(args.perceptual or weights),
+        args.photos,
+        end=end,
     )
     start = bank.vector(StyleMix(((learner.start, 1.0),)))
     grown = [(time.perf_counter() - began, start)]
@@ -141,7 +147,9 @@ def main() -> None:
     )
     parser.add_argument("--bank", type=Path, default=Path("models/paintings.safetensors"))
     parser.add_argument("--shared", type=Path, default=Path(os.environ.get("VIDEOSTYLE_SHARED", "../shared")))
-    parser.add_argument("--perceptual", type=Path, help="VGG-16 weights (default: vgg16-features of --shared)")
+    parser.add_argument(
+        "--perceptual", help="to learn by, as 'compact' (default: vgg16-features of --shared, which judges)"
+    )
     parser.add_argument("--photos", type=Path, help="learn on these photos, not on the shipped clip")
     parser.add_argument("--stroke", default="medium")
     parser.add_argument("--gentle", action="store_true")

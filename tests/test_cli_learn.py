@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.banks import pictures, tiny_bank
-from tests.tiny_vgg import tiny_vgg_file
+from tests.tiny_vgg import tiny_vgg_file, tiny_weights
 from videostyle import learn, library
 from videostyle.cli import run
 from videostyle.cli.progress import ShareProgress
@@ -161,13 +161,19 @@ def test_what_it_refuses(
     assert not home.exists()
 
 
-def test_weights_are_not_downloaded_unasked(tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("cached", [False, True])
+def test_nothing_is_downloaded(cached: bool, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VIDEOSTYLE_PERCEPTUAL")
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    assert learned(tmp_path) == 2
-    err = capsys.readouterr().err
-    assert "--perceptual vgg16 downloads them once (528 MB" in err
-    assert not (tmp_path / "hub").exists()
+    if cached:
+        (tmp_path / "hub/checkpoints").mkdir(parents=True)
+        (tmp_path / "hub/checkpoints/vgg16-397923af.pth").touch()
+        monkeypatch.setattr("videostyle.perceptual._download", lambda name: tiny_weights(name))
+    assert learned(tmp_path) == 0
+    style = Library().take("mine")
+    assert isinstance(style, LearnedStyle)
+    assert style.recipe["compared_by"] == ("VGG" if cached else "compact VGG")
+    assert ("--perceptual vgg16 downloads it once (528 MB" in capsys.readouterr().err) != cached
 
 
 def test_where_there_is_no_terminal_progress_is_lines() -> None:

@@ -27,7 +27,7 @@ LAYERS = (
     {"stylizer"},
     {"pipeline"},
     {"batch", "web", "export", "measure", "benchmark"}
-    | {"train", "train_data", "train_options", "distill", "prune", "learn"}
+    | {"train", "train_data", "train_options", "distill", "prune", "learn", "compact"}
     | {"optimize", "optimize_options", "optimize_loss", "optimize_search", "optimize_bank", "keyframes"}
     | {"painter", "controls", "live", "live_outputs", "doctor", "apprentice"},
     {"cli"},

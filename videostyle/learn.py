@@ -172,8 +172,14 @@ class Learner:
         found = self._measure(self._trainer.average[0])
         if not found["paint"] < self._best["paint"]:
             return None
-        self._best, self._vector = found, self._trainer.average[0][0].cpu().numpy().copy()
+        self._best, self._vector = found, self.present
         return self._vector
+
+    @property
+    def present(self) -> NDArray[np.float32]:
+        """float32 (P,): the averaged vector of now, good or not."""
+        found: NDArray[np.float32] = self._trainer.average[0][0].cpu().numpy().copy()
+        return found
 
     @property
     def style(self) -> LearnedStyle:
@@ -184,6 +190,7 @@ class Learner:
             "seconds": round(perf_counter() - self._began, 1),
             "start": self.start,
             "learned_on": f"{self._count} photos" if self._count else "the shipped clip",
+            "compared_by": "compact VGG" if self._trainer.vgg.compact else "VGG",
             "losses": {name: round(value, 3) for name, value in self._best.items()},
         }
         bank, files = self._bank, tuple(encode_jpeg(picture) for picture in self.pictures)

@@ -47,7 +47,9 @@ PREVIEW_SIDE = 480
     metavar="FOLDER",
     help="Learn on these photos instead of the clip that comes with videostyle.",
 )
-@click.option("--perceptual", metavar="FILE", help="VGG weights, or vgg16 or vgg19 for a download.")
+@click.option(
+    "--perceptual", metavar="FILE", help="VGG weights, or vgg16 for a download, or compact for what is shipped."
+)
 @click.option(
     "--preview",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -117,6 +119,11 @@ def command(
     show = Preview(preview, bank, images[0], _photo(photos))
     device, options = pick_device(device), LearnOptions(**given)
     judge = load_perceptual(perceptual, unasked=False)
+    if judge.compact and perceptual is None:
+        tell(
+            "pictures are compared by the compact VGG that comes with videostyle; the whole one leads closer to them: "
+            "--perceptual vgg16 downloads it once (528 MB, from PyTorch), and from then on it is taken"
+        )
     learner = Learner(images, card, bank, options, judge, photos, device, end=began + options.seconds)
 
     def follow(step: LearnProgress) -> None:
