@@ -60,7 +60,7 @@ FIRST, SAMPLES = 6, 12_000
 
 
 class Examples:
-    """Batches of what the network is to see; item i depends on the seed and i alone."""
+    """Batches of what the network is to see; item i depends on the seed, i and ``learned``, vectors (N, P), alone."""
 
     def __init__(self, photos: Path, pictures: Path, bank: StyleBank, seed: int = 0) -> None:
         of_photos = TrainOptions(crop=CROP, seed=seed, batch=PHOTOS + PAINTED)
