@@ -173,6 +173,7 @@ def test_nothing_is_downloaded(cached: bool, tmp_path: Path, capsys: Captured, m
     style = Library().take("mine")
     assert isinstance(style, LearnedStyle)
     assert style.recipe["compared_by"] == ("VGG" if cached else "compact VGG")
+    assert cached or not (tmp_path / "hub").exists()
     assert ("--perceptual vgg16 downloads it once (528 MB" in capsys.readouterr().err) != cached
 
 

@@ -11,8 +11,10 @@ import torch
 from tests.banks import pictures, tiny_bank
 from tests.tiny_vgg import tiny_vgg_file, tiny_weights
 from videostyle import compact, learn
-from videostyle.compact import Examples, main, mismatch, narrowed, write
+from videostyle.compact import Examples, main, narrowed, write
+from videostyle.distill import mismatch
 from videostyle.errors import UsageError
+from videostyle.losses import Features, gram, style_distance
 from videostyle.perceptual import STYLE_LAYERS, PerceptualNet, load_perceptual
 from videostyle.pictures import save_picture
 from videostyle.quality import features, load_photos
@@ -38,13 +40,19 @@ def images() -> torch.Tensor:
     return torch.rand(4, 3, 48, 48, generator=torch.Generator().manual_seed(1))
 
 
+def errors(found: Features, wanted: Features) -> tuple[float, float]:
+    """Of activations and of Gram matrices."""
+    grams = {name: gram(of) for name, of in wanted.items()}
+    return float(mismatch(found, wanted).mean()), float(style_distance(found, grams).mean())
+
+
 def test_what_keeps_its_width_sees_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compact, "NARROWER", 1)
     monkeypatch.setattr(compact, "RIDGE", 1e-9)
     whole = PerceptualNet(tiny_weights())
     same = narrowed(whole, [images()])
     with torch.no_grad():
-        activations, grams = mismatch(same(images(), STYLE_LAYERS), whole(images(), STYLE_LAYERS))
+        activations, grams = errors(same(images(), STYLE_LAYERS), whole(images(), STYLE_LAYERS))
     assert activations < 1e-3
     assert grams < 1e-3
 
@@ -57,7 +65,7 @@ def test_a_narrow_one_is_closer_than_chance() -> None:
     assert {name: value.shape for name, value in found.items()} == {k: v.shape for k, v in wanted.items()}
     assert sum(p.numel() for p in narrow.convs.parameters()) < 0.6 * sum(p.numel() for p in whole.convs.parameters())
     flat = {name: value.mean((0, 2, 3), keepdim=True).expand_as(value) for name, value in wanted.items()}
-    assert mismatch(found, wanted)[0] < 0.8 * mismatch(flat, wanted)[0]
+    assert errors(found, wanted)[0] < 0.8 * errors(flat, wanted)[0]
 
 
 def test_a_file_is_as_good_as_the_net(tmp_path: Path) -> None:
@@ -94,9 +102,7 @@ def test_examples_show_what_was_learned(folder: Path) -> None:
     assert differs.tolist() == [first <= at < first + compact.LEARNED for at in range(len(before))]
 
 
-def test_it_learns_and_goes_on(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_learns_and_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
     monkeypatch.setattr(compact, "SAVE_EVERY", 1)
     monkeypatch.setattr(compact, "TELL_EVERY", 1)
     monkeypatch.setattr(compact, "LEARN_AT", 0.0)
@@ -121,6 +127,6 @@ def test_the_shipped_one_sees_what_vgg_sees(shared: Path) -> None:
     photo = load_photos(shared / "photos/research", ("mmpose_0002.jpg",), 320, 180)[0]
     picture = np.ascontiguousarray(photo[::-1, :, ::-1])
     for image in (photo, picture):
-        activations, grams = mismatch(dict(features(image, narrow)), dict(features(image, whole)))
+        activations, grams = errors(features(image, narrow), features(image, whole))
         assert activations < 0.8
         assert grams < 0.4

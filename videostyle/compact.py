@@ -31,8 +31,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from videostyle.distill import mismatch
 from videostyle.learn import Learner, LearnOptions, LearnProgress, picture_of
-from videostyle.losses import gram, relative_error
+from videostyle.losses import gram, style_distance
 from videostyle.net import StyleNet, build
 from videostyle.perceptual import STYLE_LAYERS, PerceptualNet, load_perceptual
 from videostyle.quality import to_tensor
@@ -163,13 +164,6 @@ def _sampled(of: Tensor, side: int) -> Tensor:
     return torch.stack(taps, 2).flatten(1)
 
 
-def mismatch(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Relative errors of activations and of their Gram matrices, summed over layers, mean over images."""
-    activations = torch.stack([relative_error(found[name], of) for name, of in wanted.items()])
-    grams = torch.stack([relative_error(gram(found[name]), gram(of)) for name, of in wanted.items()])
-    return activations.sum(0).mean(), grams.sum(0).mean()
-
-
 def learned(net: PerceptualNet, pictures: Path, bank: StyleBank) -> NDArray[np.float32]:
     """(N, P): vectors of styles on their way to pictures, as the network leads them."""
     found: list[NDArray[np.float32]] = []
@@ -235,7 +229,9 @@ class Training:
     def _update(self, images: Tensor, done: float) -> None:
         with torch.no_grad():
             wanted = self._whole(images, STYLE_LAYERS)
-        activations, grams = mismatch(self._net(images, STYLE_LAYERS), wanted)
+        found = self._net(images, STYLE_LAYERS)
+        activations = mismatch(found, wanted).mean()
+        grams = style_distance(found, {name: gram(of) for name, of in wanted.items()}).mean()
         self._optimizer.zero_grad()
         (activations + grams).backward()
         fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))

@@ -121,8 +121,7 @@ def load_perceptual(
     unasked: whether to download where neither names a source; if not, and it has not been, "compact" it is.
     Raises UsageError where there is no such file, it is of another layout, or the download fails.
     """
-    usual = "vgg16" if unasked or _cached("vgg16") else "compact"
-    source = str(source or os.environ.get(ENVIRONMENT) or usual)
+    source = str(source or os.environ.get(ENVIRONMENT) or ("vgg16" if unasked or _cached("vgg16") else "compact"))
     if source in CONVOLUTIONS:
         weights = _download(source)
     else:
