@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,18 @@ def test_it_starts_from_the_nearest_style() -> None:
     del measured[IDENTITY]
     assert run.start == min(measured, key=lambda name: measured[name]["paint"])
     assert np.array_equal(run.style.vector, bank.styles[bank.names.index(run.start)])
+
+
+def test_numbers_move_as_far_as_they_differ_in_known_styles() -> None:
+    bank = tiny_bank(IDENTITY, "rain", "sun", "snow")
+    styles = bank.styles.copy()
+    styles[1:, :5] = 1.5
+    styles[1:, 5:10] = 1.5 + 50 * (styles[1:, 5:10] - 1.5)
+    bank = replace(bank, styles=styles)
+    run = learner(bank, steps=1)
+    moved = np.abs(run.run().vector - styles[bank.names.index(run.start)])
+    assert not moved[:5].any()
+    assert moved[5:10].mean() > 10 * moved[10:].mean() > 0
 
 
 def test_the_best_so_far_is_there_at_any_time() -> None:

@@ -1,7 +1,8 @@
 """Learning one style from its pictures in a minute or two, on the body of a trained bank (Dumoulin et al. 2017).
 
-The body stays as it is; all that is trained is the style's vector. So few numbers need no photos: frames of the
-clip that comes with videostyle do. The vector starts from the known style whose paintings are nearest to the pictures.
+The body stays as it is; all that is trained is the style's vector. So few numbers need no photos: scenes that come with
+videostyle, drawn to be as varied as photos are, do. The vector starts from the known style whose paintings are nearest
+to the pictures.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ SMALLEST = 32
 """Pictures with a shorter side than this have no strokes to learn."""
 STYLE_WEIGHT, GENTLE = 12.0, 4.0
 """Weight of style against content, and where faces are to be kept."""
-BATCH, CROP = 2, 160
-POOL, HELD_OUT = 48, 4
+BATCH, CROP = 1, 224
+POOL, HELD_OUT = 96, 4
 """Crops that are learned on, and those that tell how good the vector is."""
 CHECK_EVERY = 8.0
 """Seconds between two looks at how good it is."""
@@ -87,7 +88,7 @@ class Learner:
     """All the state of learning one style; ``style`` has the best so far at any time.
 
     pictures: uint8 RGB (H, W, 3), at least one, as ``picture_of`` reads them; several make one style, the mean of their
-    Gram matrices. bank: on whose body. photos: a folder to learn on in place of the shipped clip. end: when to
+    Gram matrices. bank: on whose body. photos: a folder to learn on in place of the shipped scenes. end: when to
     be ready, as of ``time.perf_counter``; None for ``options.seconds`` from now.
 
     Raises UsageError for a bank without styles to start from, and for a folder without photos.
@@ -124,7 +125,7 @@ class Learner:
             name: torch.cat([self._trainer.content(part)[name] for part in self._pool.split(BATCH)])
             for name in (self._trainer.options.content_layer,)
         }
-        self._count = len(crops.paths)
+        self._learned_on = f"{len(crops.paths)} photos" if photos else "the shipped scenes"
         self.start = self._trainer.began[0]
         self._vector: NDArray[np.float32] = bank.styles[bank.names.index(self.start)].astype(np.float32)
         self._best = self._measure(self._trainer.average[0])
@@ -189,7 +190,7 @@ class Learner:
             "steps": self._trainer.step,
             "seconds": round(perf_counter() - self._began, 1),
             "start": self.start,
-            "learned_on": f"{self._count} photos" if self._count else "the shipped clip",
+            "learned_on": self._learned_on,
             "compared_by": "compact VGG" if self._trainer.vgg.compact else "VGG",
             "losses": {name: round(value, 3) for name, value in self._best.items()},
         }

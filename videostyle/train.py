@@ -59,7 +59,7 @@ class Progress:
 class Trainer:
     """All the state of one training run.
 
-    photos: a folder, or None for frames of the clip that comes with videostyle in their place.
+    photos: a folder, or None for the scenes that come with videostyle in their place.
     base: a trained bank to extend: its body and its styles stay as they are, only the new styles' vectors are learned,
         from those of the known styles named in ``began``, whose paintings are nearest.
     start: a trained bank to begin from instead of at random: its body, and its vectors for styles of the same name; one
@@ -119,6 +119,7 @@ class Trainer:
         self.styles = nn.Parameter(rows.to(self.device))
         self.trained = [self.styles, *(p for p in self.net.parameters() if p.requires_grad)]
         self.average = copy.deepcopy([p.detach() for p in self.trained])
+        self.pace = _pace(self.base).to(self.device) if self.base else None
         card = self.device.startswith("cuda")
         self.optimizer = torch.optim.Adam(self.trained, lr=o.rate, betas=(0.9, 0.99), fused=card)
         self.scaler = torch.amp.GradScaler(self.device, enabled=o.precision == "fp16")
@@ -288,8 +289,11 @@ class Trainer:
                 f"step {self.step}: the loss is no finite number any more; the last good weights are kept in "
                 f"{self.folder}. Lower the learning rate, or train in fp32"
             )
+        before = self.styles.detach().clone()
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        if self.pace is not None:
+            self.styles.data.copy_(torch.lerp(before, self.styles.data, self.pace))
         self.step += 1
         # Early on a long average would mostly remember the start.
         decay = min(o.average, (1 + self.step) / (10 + self.step))
@@ -345,7 +349,7 @@ class Trainer:
             "data": dict(self.data),
             "options": asdict(self.options),
             "steps": self.step,
-            "photos": len(self.crops.paths),
+            "photos": len(self.crops.paths) if self.photos else 0,
         }
         if self.start:
             recipe["start"] = dict(self.start.recipe)
@@ -435,6 +439,14 @@ class Trainer:
                 if (step := self.step + 1 + len(ahead)) < self.options.steps:
                     ahead.append(pool.submit(self.crops.batch, step))
                 yield photos
+
+
+def _pace(bank: StyleBank) -> Tensor:
+    """float32 (P,): how far each number of a vector may go in a step, 1 on average. Adam would move all alike, but in
+    some of them known styles lie far apart, and in others close together."""
+    known = bank.styles[[name != IDENTITY for name in bank.names]].astype(np.float32)
+    apart = known.std(0) if len(known) else np.zeros(bank.styles.shape[1], np.float32)
+    return torch.from_numpy(apart / apart.mean() if apart.any() else np.ones_like(apart))
 
 
 def _alike(*of: Tensor) -> Tensor:

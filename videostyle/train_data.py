@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from contextlib import closing
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,20 +12,14 @@ from PIL import Image as Pillow
 from torch import Tensor
 
 from videostyle.errors import UsageError
-from videostyle.frame import Image
 from videostyle.library import shipped_folder
 from videostyle.losses import gram
 from videostyle.perceptual import PerceptualNet
 from videostyle.pictures import load_picture
 from videostyle.quality import to_tensor
-from videostyle.sources import open_source
 from videostyle.train_options import TrainOptions
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
-
-
-CLIP_STEP = 8
-"""Frames of the shipped clip that are alike."""
 
 
 def photos_in(folder: Path) -> list[Path]:
@@ -42,13 +33,12 @@ def photos_in(folder: Path) -> list[Path]:
 class Crops:
     """Random crops of photos: item i depends on (seed, i) alone, so that a resumed run sees what it would have seen.
 
-    folder: None for frames of the clip that comes with videostyle in their place.
+    folder: None for the scenes that come with videostyle in their place.
     """
 
     def __init__(self, folder: Path | None, options: TrainOptions) -> None:
         self.options = options
-        self.paths = [] if folder is None else photos_in(folder)
-        self._photos: Sequence[Path | Image] = self.paths or _clip()
+        self.paths = photos_in(shipped_folder() / "scenes" if folder is None else folder)
 
     def batch(self, step: int) -> NDArray[np.uint8]:
         """uint8 (batch, crop, crop, 3): the crops of one step."""
@@ -58,8 +48,7 @@ class Crops:
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
         rng = np.random.default_rng((self.options.seed, index))
         crop, (low, high) = self.options.crop, self.options.photo_side
-        photo = self._photos[int(rng.integers(len(self._photos)))]
-        image = Pillow.fromarray(load_picture(photo) if isinstance(photo, Path) else photo)
+        image = Pillow.fromarray(load_picture(self.paths[int(rng.integers(len(self.paths)))]))
         scale = rng.uniform(low, high) / min(image.size)
         size = [max(crop, round(side * scale)) for side in image.size]
         x, y = (int(rng.integers(side - crop + 1)) for side in size)
@@ -68,13 +57,6 @@ class Crops:
         box = (x * fx, y * fy, (x + crop) * fx, (y + crop) * fy)
         out = np.asarray(image.resize((crop, crop), Pillow.Resampling.BICUBIC, box=box))
         return np.ascontiguousarray(out[:, ::-1] if rng.integers(2) else out)
-
-
-@cache
-def _clip() -> tuple[Image, ...]:
-    """Every ``CLIP_STEP``-th frame of the clip that this project rendered: sky, water, woods and rock."""
-    with closing(open_source(shipped_folder() / "demo.mp4")) as clip:
-        return tuple(frame.image for frame in clip if frame.index % CLIP_STEP == 0)
 
 
 def picture_grams(

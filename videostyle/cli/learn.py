@@ -45,7 +45,7 @@ PREVIEW_SIDE = 480
     "--photos",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Learn on these photos instead of the clip that comes with videostyle.",
+    help="Learn on these photos instead of the scenes that come with videostyle.",
 )
 @click.option(
     "--perceptual", metavar="FILE", help="VGG weights, or vgg16 for a download, or compact for what is shipped."
