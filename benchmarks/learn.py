@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument(
         "--perceptual", help="to learn by, as 'compact' (default: vgg16-features of --shared, which judges)"
     )
-    parser.add_argument("--photos", type=Path, help="learn on these photos, not on the shipped clip")
+    parser.add_argument("--photos", type=Path, help="learn on these photos, not on the shipped scenes")
     parser.add_argument("--stroke", default="medium")
     parser.add_argument("--gentle", action="store_true")
     parser.add_argument("--steps", type=int, default=LearnOptions().steps)

@@ -37,8 +37,8 @@ SMALLEST = 32
 STYLE_WEIGHT, GENTLE = 12.0, 4.0
 """Weight of style against content, and where faces are to be kept."""
 BATCH, CROP = 1, 224
-POOL, HELD_OUT = 96, 4
-"""Crops that are learned on, and those that tell how good the vector is."""
+POOL, HELD_OUT, RANGED = 96, 4, 24
+"""Crops that are learned on, those of them that tell how good the vector is, and those that tell ranges."""
 CHECK_EVERY = 8.0
 """Seconds between two looks at how good it is."""
 FAR = 1.2
@@ -214,7 +214,7 @@ class Learner:
         for name, module in net.named_modules():
             if isinstance(module, nn.Conv2d):
                 module.register_forward_hook(look(name.rpartition(".")[0]))
-        net(self._pool, torch.from_numpy(self._vector)[None].to(self._trainer.device))
+        net(self._pool[:RANGED], torch.from_numpy(self._vector)[None].to(self._trainer.device))
         return seen
 
 
