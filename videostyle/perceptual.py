@@ -111,17 +111,16 @@ def _convolution(weights: dict[str, Tensor], name: str) -> nn.Conv2d:
 
 
 def load_perceptual(
-    source: str | Path | None = None, *, deepest: str = "relu4_3", unasked: bool = True
+    source: str | Path | None = None, *, deepest: str = "relu4_3", otherwise: str = "vgg16"
 ) -> PerceptualNet:
-    """Perceptual network from ``source``, else from $VIDEOSTYLE_PERCEPTUAL, else torchvision's VGG-16.
+    """Perceptual network from ``source``, else from $VIDEOSTYLE_PERCEPTUAL, else from ``otherwise``.
 
     source: "vgg16" or "vgg19" (torchvision's ImageNet weights, downloaded once and cached), "compact" (comes with
     videostyle, see ``videostyle.compact``), or a file of weights in torchvision's layout (``features.N.weight``):
     safetensors, or .pth read with ``weights_only=True``.
-    unasked: whether to download where neither names a source; if not, and it has not been, "compact" it is.
     Raises UsageError where there is no such file, it is of another layout, or the download fails.
     """
-    source = str(source or os.environ.get(ENVIRONMENT) or ("vgg16" if unasked or _cached("vgg16") else "compact"))
+    source = str(source or os.environ.get(ENVIRONMENT) or otherwise)
     if source in CONVOLUTIONS:
         weights = _download(source)
     else:
@@ -145,14 +144,6 @@ def _read(path: Path) -> dict[str, Tensor]:
     except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise UsageError(f"{path} cannot be read as perceptual weights: {error}") from error
     return weights
-
-
-def _cached(name: str) -> bool:
-    """Whether torchvision's weights have been downloaded before."""
-    from torchvision import models
-
-    weights = models.get_model_weights(name)["IMAGENET1K_V1"]
-    return Path(torch.hub.get_dir(), "checkpoints", Path(weights.url).name).is_file()
 
 
 def _download(name: str) -> dict[str, Tensor]:

@@ -48,7 +48,9 @@ PREVIEW_SIDE = 480
     help="Learn on these photos instead of the scenes that come with videostyle.",
 )
 @click.option(
-    "--perceptual", metavar="FILE", help="VGG weights, or vgg16 for a download, or compact for what is shipped."
+    "--perceptual",
+    metavar="FILE",
+    help="Compares pictures: VGG weights, or vgg16 for a download (528 MB).  [default: a compact one that is shipped]",
 )
 @click.option(
     "--preview",
@@ -118,12 +120,7 @@ def command(
     preview = cache_folder() / f"{card.name}.png" if preview is None else preview
     show = Preview(preview, bank, images[0], _photo(photos))
     device, options = pick_device(device), LearnOptions(**given)
-    judge = load_perceptual(perceptual, unasked=False)
-    if judge.compact and perceptual is None:
-        tell(
-            "pictures are compared by the compact VGG that comes with videostyle; the whole one leads closer to them: "
-            "--perceptual vgg16 downloads it once (528 MB, from PyTorch), and from then on it is taken"
-        )
+    judge = load_perceptual(perceptual, otherwise="compact")
     learner = Learner(images, card, bank, options, judge, photos, device, end=began + options.seconds)
 
     def follow(step: LearnProgress) -> None:
