@@ -65,7 +65,7 @@ def learn(args: argparse.Namespace, name: str) -> dict[str, Any]:
         StyleCard(name),
         bank,
         options,
-        load_perceptual(args.perceptual or weights),
+        load_perceptual(args.perceptual),
         args.photos,
         end=end,
     )
@@ -104,7 +104,8 @@ def learn(args: argparse.Namespace, name: str) -> dict[str, Any]:
         rows["learned"]["ms"] = ours(style.on(bank), name, photos)
     if args.strip:
         save_picture(args.strip, strip(bank, picture_of(picture), grown), quality=88, force=True)
-    return {"name": name, "from": learner.start, "steps": style.recipe["steps"], **taken, **rows}
+    recipe = {key: style.recipe[key] for key in ("steps", "losses")}
+    return {"name": name, "from": learner.start, **recipe, **taken, **rows}
 
 
 def by_peer(python: str, photos: list[Image], picture: Path) -> tuple[list[Image], float]:
@@ -148,7 +149,7 @@ def main() -> None:
     parser.add_argument("--bank", type=Path, default=Path("models/paintings.safetensors"))
     parser.add_argument("--shared", type=Path, default=Path(os.environ.get("VIDEOSTYLE_SHARED", "../shared")))
     parser.add_argument(
-        "--perceptual", help="to learn by, as 'compact' (default: vgg16-features of --shared, which judges)"
+        "--perceptual", default="compact", help="to learn by; what judges is vgg16-features of --shared"
     )
     parser.add_argument("--photos", type=Path, help="learn on these photos, not on the shipped scenes")
     parser.add_argument("--stroke", default="medium")

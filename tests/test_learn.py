@@ -25,8 +25,6 @@ from videostyle.styles import IDENTITY, StyleBank, StyleCard
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(learn, "POOL", 8)
-    monkeypatch.setattr(learn, "HELD_OUT", 2)
-    monkeypatch.setattr(learn, "BATCH", 2)
     monkeypatch.setattr(learn, "CROP", 64)
     monkeypatch.setattr(learn, "CHECK_EVERY", 0.0)
     before = torch.get_num_threads()
@@ -71,15 +69,16 @@ def test_it_starts_from_the_nearest_style() -> None:
 
 
 def test_numbers_move_as_far_as_they_differ_in_known_styles() -> None:
-    bank = tiny_bank(IDENTITY, "rain", "sun", "snow")
+    bank = tiny_bank(IDENTITY, "rain", "sun", "snow", "dew")
     styles = bank.styles.copy()
     styles[1:, :5] = 1.5
-    styles[1:, 5:10] = 1.5 + 50 * (styles[1:, 5:10] - 1.5)
+    styles[1:, 5:10] = 1.5 + 4 * (styles[1:, 5:10] - 1.5)
     bank = replace(bank, styles=styles)
     run = learner(bank, steps=1)
-    moved = np.abs(run.run().vector - styles[bank.names.index(run.start)])
-    assert not moved[:5].any()
-    assert moved[5:10].mean() > 10 * moved[10:].mean() > 0
+    run.run()
+    moved = np.abs(run.present - styles[bank.names.index(run.start)])
+    assert 0 < 4 * moved[:5].mean() < moved[10:].mean()
+    assert moved[5:10].mean() > 2 * moved[10:].mean()
 
 
 def test_the_best_so_far_is_there_at_any_time() -> None:

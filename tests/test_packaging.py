@@ -56,8 +56,8 @@ def test_the_wheel_holds_package_models_and_license(wheel: Path) -> None:
 
 def models_of_the_checkout() -> list[Path]:
     """What runs; how it was made and pictures of it stay in the repository."""
-    found = [*(ROOT / "models").iterdir(), *(ROOT / "models/perceptual").iterdir()]
-    return [path for path in found if path.suffix in {".safetensors", ".json", ".mp4"}]
+    found = [path for of in (".", "perceptual", "scenes") for path in (ROOT / "models" / of).iterdir()]
+    return [path for path in found if path.suffix in {".safetensors", ".json", ".mp4", ".jpg"}]
 
 
 def test_the_checkout_finds_its_own_models() -> None:

@@ -16,7 +16,6 @@ from tests.tiny_vgg import tiny_vgg_file, tiny_weights
 from videostyle.cli import run
 from videostyle.errors import TrainingError, UsageError
 from videostyle.perceptual import PerceptualNet
-from videostyle.quality import to_tensor
 from videostyle.styles import NetConfig, StyleBank, StyleCard
 from videostyle.train import Trainer
 from videostyle.train_data import Crops, picture_grams
@@ -181,19 +180,6 @@ def test_checkpointing_takes_the_same_step(data: Path, precision: str) -> None:
         for checkpointing in (False, True)
     ]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
-
-
-def test_pooled_crops_of_one_style_are_judged_as_one_picture(data: Path) -> None:
-    photos = to_tensor(trainer(data).crops.batch(0)[:2])
-    both, one = torch.tensor([0, 1]), torch.tensor([0, 0])
-
-    @torch.no_grad()
-    def style(which: torch.Tensor, *, pooled: bool) -> float:
-        run = trainer(data, temporal_weight=0, feature_weight=0, pooled=pooled)
-        return float(run.losses(photos, which, torch.zeros(2, dtype=torch.long))["style"])
-
-    assert style(both, pooled=True) == pytest.approx(style(both, pooled=False))  # each has its own
-    assert style(one, pooled=True) < style(one, pooled=False)  # their mean is nearer than they are
 
 
 def test_every_style_comes_up_equally_often(data: Path) -> None:

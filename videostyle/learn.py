@@ -38,7 +38,7 @@ STYLE_WEIGHT, GENTLE = 12.0, 4.0
 """Weight of style against content, and where faces are to be kept."""
 BATCH, CROP = 1, 224
 POOL, HELD_OUT, RANGED = 96, 4, 24
-"""Crops that are learned on, those of them that tell how good the vector is, and those that tell ranges."""
+"""Crops, those of them that tell how good the vector is and are not learned on, and those that tell ranges."""
 CHECK_EVERY = 8.0
 """Seconds between two looks at how good it is."""
 FAR = 1.2
@@ -239,7 +239,6 @@ def _train_options(options: LearnOptions, device: str) -> TrainOptions:
         batch=BATCH,
         crop=CROP,
         picture_side=STROKES[options.stroke],
-        pooled=True,
         style_weight=GENTLE if options.gentle else STYLE_WEIGHT,
         temporal_weight=0.0,  # the body has learned to hold still
         feature_weight=0.0,

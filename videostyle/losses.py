@@ -46,17 +46,9 @@ def relative_error(value: Tensor, target: Tensor) -> Tensor:
     return (value - target).square().sum(1) / target.square().sum(1).clamp_min(1e-12)
 
 
-def style_distance(features: Features, grams: Mapping[str, Tensor], shares: Tensor | None = None) -> Tensor:
-    """Sum over the layers of ``grams`` of the relative errors of Gram matrices: float32 (N,), 0 for the picture.
-
-    shares: (N, N), how much of the Gram matrix of each item (column) goes into that of each (row); None for its own.
-    """
-
-    def found(name: str) -> Tensor:
-        own = gram(features[name])
-        return own if shares is None else torch.einsum("nm,mij->nij", shares, own)
-
-    return torch.stack([relative_error(found(name), target) for name, target in grams.items()]).sum(0)
+def style_distance(features: Features, grams: Mapping[str, Tensor]) -> Tensor:
+    """Sum over the layers of ``grams`` of the relative errors of Gram matrices: float32 (N,), 0 for the picture."""
+    return torch.stack([relative_error(gram(features[name]), target) for name, target in grams.items()]).sum(0)
 
 
 def content_distance(features: Features, target: Features, layer: str) -> Tensor:

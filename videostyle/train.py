@@ -42,6 +42,8 @@ from videostyle.train_options import StyleSpec, TrainOptions
 AHEAD, READERS = 4, 6
 """Batches of photos that are decoded ahead of the step that wants them, and the most threads that do it: more of them
 hold up the one that feeds a card."""
+COMPARED = 4
+"""Crops that known styles are painted on to find the nearest."""
 
 
 @dataclass(slots=True)
@@ -146,7 +148,7 @@ class Trainer:
     def _begin_near(self, bank: StyleBank, rows: Tensor) -> list[str]:
         """Each new style begins with the vector of the known one that paints most like it; their names."""
         o = self.options
-        photos = to_tensor(self.crops.batch(0)).to(self.device)
+        photos = to_tensor(np.stack([self.crops[number] for number in range(COMPARED)])).to(self.device)
         target = self.content(photos)
         known = [row for row, name in enumerate(bank.names) if name != IDENTITY or len(bank.names) == 1]
         found = []
@@ -204,8 +206,7 @@ class Trainer:
             seen_as = self.vgg(shown[painted], {*o.style_layers, o.content_layer})
             of_style, of_variant = chosen.to(self.device), variant.to(self.device)
             grams = {name: values[of_style, of_variant] for name, values in self.grams.items()}
-            shares = _alike(of_style, of_variant) if o.pooled else None
-            style = style_distance(seen_as, grams, shares)
+            style = style_distance(seen_as, grams)
             content = content_distance(seen_as, target, o.content_layer)
             weights = self.weights[of_style]
             found |= {"style": style.mean(), "content": content.mean(), "tv": total_variation(shown[painted]).mean()}
@@ -289,10 +290,10 @@ class Trainer:
                 f"step {self.step}: the loss is no finite number any more; the last good weights are kept in "
                 f"{self.folder}. Lower the learning rate, or train in fp32"
             )
-        before = self.styles.detach().clone()
+        before = None if self.pace is None else self.styles.detach().clone()
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        if self.pace is not None:
+        if self.pace is not None and before is not None:
             self.styles.data.copy_(torch.lerp(before, self.styles.data, self.pace))
         self.step += 1
         # Early on a long average would mostly remember the start.
@@ -349,7 +350,7 @@ class Trainer:
             "data": dict(self.data),
             "options": asdict(self.options),
             "steps": self.step,
-            "photos": len(self.crops.paths) if self.photos else 0,
+            "photos": len(self.crops.paths),
         }
         if self.start:
             recipe["start"] = dict(self.start.recipe)
@@ -443,13 +444,7 @@ class Trainer:
 
 def _pace(bank: StyleBank) -> Tensor:
     """float32 (P,): how far each number of a vector may go in a step, 1 on average. Adam would move all alike, but in
-    some of them known styles lie far apart, and in others close together."""
-    known = bank.styles[[name != IDENTITY for name in bank.names]].astype(np.float32)
-    apart = known.std(0) if len(known) else np.zeros(bank.styles.shape[1], np.float32)
-    return torch.from_numpy(apart / apart.mean() if apart.any() else np.ones_like(apart))
-
-
-def _alike(*of: Tensor) -> Tensor:
-    """float32 (N, N): the mean over all items that have the same numbers, int (N,) each."""
-    same = torch.stack([number[:, None] == number for number in of]).all(0).float()
-    return same / same.sum(1, keepdim=True)
+    some of them known styles lie far apart, and in others close together; fewer than four cannot say."""
+    known = bank.styles[[name != IDENTITY for name in bank.names]]
+    apart = known.std(0) if len(known) >= 4 else np.ones_like(bank.styles[0])
+    return torch.from_numpy(np.maximum(apart / apart.mean(), 0.1))

@@ -45,8 +45,6 @@ class TrainOptions:
     before cropping (the size at which the net will see the world). picture_side: longer side of the style pictures;
     with ``augment`` > 1, that many variants of each are used: scaled by up to ``augment_scale`` either way, turned by
     up to ``augment_turn`` degrees, and flipped.
-    pooled: whether the Gram matrices of crops that are painted alike in a step are averaged before they are compared: a
-    crop of sky and one of woods are not to have all of a picture's strokes each.
     style_weight, content_weight, tv_weight, identity_weight: weights of the losses. identity_share: share of the items
     that learn the identity.
     temporal_weight: weight of the squared change of a painting, in [0, 1], between a photo and its next frame, motion
@@ -54,7 +52,8 @@ class TrainOptions:
     grid_weight: weight of ``losses.grid``, which keeps the squares that the net works on from showing.
     output_weight, match_weight: with a teacher, weights of the squared difference to its painting, and of the relative
     difference of the two paintings' features.
-    rate: peak learning rate of Adam, reached after ``warmup`` steps, then falling along a cosine to 1 % of it.
+    rate: peak learning rate of Adam, reached after ``warmup`` steps, then falling along a cosine to 1 % of it; on the
+    body of another bank the mean over a vector's numbers: the more known styles differ in one, the more it moves.
     clip: largest norm of the gradient. average: decay of the moving average of the weights that is kept.
     precision: "fp32", "bf16" or "fp16" (CUDA only, with gradient scaling). checkpointing: trade time for memory.
     """
@@ -70,7 +69,6 @@ class TrainOptions:
     augment_turn: float = 10.0
     style_layers: tuple[str, ...] = STYLE_LAYERS
     content_layer: str = CONTENT_LAYER
-    pooled: bool = False
     style_weight: float = 3.0
     content_weight: float = 1.0
     tv_weight: float = 0.1

@@ -2,7 +2,7 @@
 
 Photos differ in light, contrast, colour and detail, and a style learned on pictures that do not fails on photos that
 do. Half of these are dead leaves (Lee et al. 2001), shapes of all sizes that cover each other, which share
-statistics of photos and teach nets nearly as well (Baradad et al. 2021), here with patterns, grain, shading and shadow;
+statistics of photos and teach nets to see (Baradad et al. 2021), here with patterns, grain, shading and shadow;
 half are parts of the demo clip in other light and colours.
 """
 
@@ -95,7 +95,7 @@ def leaf(picture: Field, radius: float, draw: Draw, sun: NDArray[np.float64]) ->
 
 
 def leaves(draw: Draw) -> Field:
-    """RGB (SIDE, SIDE, 3) in [0, 1]: few shapes or many, mostly small ones, as a lens would see them."""
+    """RGB (SIDE, SIDE, 3): few shapes or many, mostly small ones, as a lens would see them."""
     turn = draw.uniform(0, 2 * np.pi)
     sun = np.array([np.cos(turn), np.sin(turn)])
     small, count = np.exp(draw.uniform(np.log(8), np.log(60))), int(np.exp(draw.uniform(np.log(6), np.log(180))))

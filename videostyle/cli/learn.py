@@ -50,7 +50,7 @@ PREVIEW_SIDE = 480
 @click.option(
     "--perceptual",
     metavar="FILE",
-    help="Compares pictures: VGG weights, or vgg16 for a download (528 MB).  [default: a compact one that is shipped]",
+    help="Compares pictures: compact, which is shipped, vgg16, a download, or VGG weights.  [default: compact]",
 )
 @click.option(
     "--preview",
