@@ -149,7 +149,7 @@ def command(
     tell(f"Learned {card.name} ({path}). Try it: videostyle live --style {card.name}")
     if not interrupted and (distance := style.recipe["losses"]["style"]) > FAR:
         tell(
-            f"It is far from the picture (style distance {distance:.1f}; shipped styles have 1.1 or less): this "
+            f"It is far from the picture (style distance {distance:.1f}, where others come to 0.5): this "
             "net may be unable to paint like that. Slower, without learning: videostyle keyframes"
         )
     if not card.rights:
