@@ -121,7 +121,7 @@ class Trainer:
         self.styles = nn.Parameter(rows.to(self.device))
         self.trained = [self.styles, *(p for p in self.net.parameters() if p.requires_grad)]
         self.average = copy.deepcopy([p.detach() for p in self.trained])
-        self.pace = _pace(self.base).to(self.device) if self.base else None
+        self.pace = (_pace(self.base) if self.base else torch.ones(1)).to(self.device)
         card = self.device.startswith("cuda")
         self.optimizer = torch.optim.Adam(self.trained, lr=o.rate, betas=(0.9, 0.99), fused=card)
         self.scaler = torch.amp.GradScaler(self.device, enabled=o.precision == "fp16")
@@ -290,11 +290,10 @@ class Trainer:
                 f"step {self.step}: the loss is no finite number any more; the last good weights are kept in "
                 f"{self.folder}. Lower the learning rate, or train in fp32"
             )
-        before = None if self.pace is None else self.styles.detach().clone()
+        before = self.styles.detach().clone()
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        if self.pace is not None and before is not None:
-            self.styles.data.copy_(torch.lerp(before, self.styles.data, self.pace))
+        self.styles.data.copy_(torch.lerp(before, self.styles.data, self.pace))
         self.step += 1
         # Early on a long average would mostly remember the start.
         decay = min(o.average, (1 + self.step) / (10 + self.step))
