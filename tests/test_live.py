@@ -327,6 +327,16 @@ def test_a_second_recording_does_not_overwrite_the_first(tmp_path: Path) -> None
     assert [spec for spec, _, _ in opener.asked] == ["me.mp4", "me-2.mp4"]
 
 
+def test_recordings_and_snapshots_in_quick_succession_have_names_of_their_own() -> None:
+    # Their files are not there yet when the next one is begun.
+    opener = Opener(*(ScriptedSink() for _ in range(3)))
+    stage = make(None, dict(enumerate("rprprprp", 3)), wanted=Outputs(), opener=opener)
+    stage.session.run()
+    assert len({spec for spec, _, _ in opener.asked}) == len(opener.asked) == 2
+    saved = [line for line in stage.said if line.startswith("saved ")]
+    assert len({*saved}) == len(saved) == len(list(Path().glob("*.png"))) == 4
+
+
 def test_a_recording_on_a_full_disk_ends_alone_and_is_a_failure_in_the_end() -> None:
     def full(now: Frame) -> None:
         raise SinkError("me.mp4: the disk of . is full")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 
@@ -60,6 +63,18 @@ def test_each_gets_every_frame_in_order_where_it_keeps_up() -> None:
     assert front.closed == behind.closed == [True]
     assert several.output == "scripted, scripted"
     assert several.notes == []
+
+
+def test_what_has_ended_is_not_kept_in_memory() -> None:
+    several, done = SeveralSinks(ScriptedSink()), ScriptedSink()
+    several.start("recording", partial(iter([done]).__next__))
+    several.write(frame(0))
+    several.end("recording")
+    gone = weakref.ref(done)
+    del done
+    until(lambda: gc.collect() >= 0 and gone() is None)
+    assert several.output == "scripted, scripted"
+    several.close()
 
 
 def test_a_stalled_sink_holds_nobody_up_and_gets_the_newest_frame_afterwards() -> None:

@@ -67,6 +67,9 @@ KEYS = (
     Key(Action.QUIT, ("q",), "q", "quit"),
 )
 
+REPEATED = (Action.NEXT, Action.PREVIOUS, Action.STRONGER, Action.WEAKER)
+"""What a key that is held down goes on doing; all else is done once."""
+
 _BY_NAME = {name: key.action for key in KEYS for name in key.names}
 
 

@@ -58,7 +58,7 @@ class LiveOutputs:
     ) -> None:
         self.sinks = sinks
         self._info, self._wanted, self._tell, self._open = info, wanted, told, opener
-        self._recordings = 0
+        self._given: set[Path] = set()
         self._saving: list[threading.Thread] = []
         if wanted.record is not None:
             self._record(self._open_recording(self._next_recording()))
@@ -100,7 +100,7 @@ class LiveOutputs:
 
     def save(self, frame: Frame) -> None:
         """Write a frame's picture as PNG into the present folder, in a thread of its own."""
-        path = _free(Path(_name("png")))
+        path = self._free(Path(_name("png")))
         thread = threading.Thread(target=self._save, args=(path, frame), name="snapshot", daemon=True)
         self._saving = [saving for saving in self._saving if saving.is_alive()] + [thread]
         thread.start()
@@ -127,21 +127,21 @@ class LiveOutputs:
         return self._open(f"virtual-camera:{self._wanted.camera or ''}", self._info)
 
     def _next_recording(self) -> Path:
-        self._recordings += 1
         wanted = self._wanted.record
-        if wanted is None:
-            return _free(Path(_name("mp4")))
-        return wanted if self._recordings == 1 else _free(wanted)
+        if wanted is None or wanted in self._given:
+            return self._free(wanted or Path(_name("mp4")))
+        self._given.add(wanted)
+        return wanted
+
+    def _free(self, path: Path) -> Path:
+        """``path``, or the same with the first number for which there is no file yet, nor one on its way."""
+        number, found = 1, path
+        while found in self._given or found.exists():
+            number += 1
+            found = path.with_name(f"{path.stem}-{number}{path.suffix}")
+        self._given.add(found)
+        return found
 
 
 def _name(suffix: str) -> str:
     return f"videostyle-{datetime.now():%Y%m%d-%H%M%S}.{suffix}"
-
-
-def _free(path: Path) -> Path:
-    """``path``, or the same with the first number for which there is no file yet."""
-    number, found = 1, path
-    while found.exists():
-        number += 1
-        found = path.with_name(f"{path.stem}-{number}{path.suffix}")
-    return found

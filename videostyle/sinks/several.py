@@ -67,8 +67,8 @@ class SeveralSinks(Closing):
     @property
     def output(self) -> str | None:
         """Where the results are, separated by commas; None where there are none."""
-        sinks = [self._front, *(behind.sink for behind in self._all)]
-        outputs = [sink.output for sink in sinks if sink is not None]
+        front = None if self._front is None else self._front.output
+        outputs = [front, *(behind.output for behind in self._all)]
         return ", ".join(output for output in outputs if output is not None) or None
 
     def write(self, frame: Frame) -> None:
@@ -108,7 +108,10 @@ class SeveralSinks(Closing):
 
 
 class _Behind:
-    """One sink with its thread and the frames that wait for it."""
+    """One sink with its thread and the frames that wait for it; of one that is done only what it said is kept.
+
+    output: where its result is.
+    """
 
     def __init__(
         self, name: str, opener: Callable[[], FrameSink], slack: int, patience: float, told: Callable[[str], None]
@@ -116,18 +119,18 @@ class _Behind:
         self.name = name
         self.patience = patience
         self.channel: Channel[Frame] = Channel(slack, drop_oldest=True)
-        self.sink: FrameSink | None = None
+        self.output: str | None = None
         self.error: Exception | None = None
         self.complete = True
-        self._opener = opener
+        self._notes: list[str] = []
         self._told = told
         self._first_pts: int | None = None
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(opener,), name=name, daemon=True)
         self._thread.start()
 
     @property
     def all_notes(self) -> list[str]:
-        notes = [] if self.sink is None else [f"{self.name}: {note}" for note in self.sink.notes]
+        notes = [f"{self.name}: {note}" for note in self._notes]
         if self.channel.dropped:
             notes.append(f"{self.name}: {self.channel.dropped} frames were dropped, it was slower than they came")
         if self.error is not None:
@@ -139,17 +142,21 @@ class _Behind:
         self._thread.join(self.patience)
         return not self._thread.is_alive()
 
-    def _run(self) -> None:
+    def _run(self, opener: Callable[[], FrameSink]) -> None:
+        sink: FrameSink | None = None
         try:
-            self.sink = self._opener()
+            sink = opener()
+            self.output, self._notes = sink.output, sink.notes
             for frame in self.channel:
-                self.sink.write(self._from_its_start(frame))
-            self.sink.close(self.complete)
+                sink.write(self._from_its_start(frame))
+            sink.close(self.complete)
         except Exception as error:
             self.error = error
             self._told(self._obituary(error))
-            self._close_after_failure(error)
+            self._close_after_failure(sink, error)
         finally:
+            if sink is not None:
+                self.output, self._notes = sink.output, sink.notes
             self.channel.abort()
 
     def _from_its_start(self, frame: Frame) -> Frame:
@@ -157,10 +164,10 @@ class _Behind:
             self._first_pts = frame.pts
         return replace(frame, pts=frame.pts - self._first_pts)
 
-    def _close_after_failure(self, error: Exception) -> None:
+    def _close_after_failure(self, sink: FrameSink | None, error: Exception) -> None:
         try:
-            if self.sink is not None:
-                self.sink.close(complete=False)
+            if sink is not None:
+                sink.close(complete=False)
         except Exception as later:
             error.add_note(f"Later, on the way out: {type(later).__name__}: {later}")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from videostyle.errors import SinkError
 from videostyle.frame import Closing, Frame, Image, StreamInfo
+from videostyle.keys import REPEATED, action_of
 from videostyle.sinks.sheet import StyleSheet
 from videostyle.sinks.tiles import icon
 from videostyle.sinks.view import View
@@ -29,7 +30,8 @@ class WindowSink(Closing):
 
     spec: ignored; the window's title comes from ``title``.
     view: composes what is shown. None makes one that shows the frames alone.
-    on_key: called with the name of each key pressed: the character it types, or a word such as "left", "f12".
+    on_key: called with the name of each key pressed: the character it types, or a word such as "left", "f12"; again
+        while it is held down where it goes a step (``keys.REPEATED``).
     on_click: called with x and y in pixels of what the view composed. on_close: called when the window is closed.
 
     Raises SinkError where pygame-ce or a screen is missing.
@@ -54,6 +56,7 @@ class WindowSink(Closing):
         self._sdl: Any = _load()
         self._newest: Frame | None = None
         self._fullscreen = False
+        self._held: set[int] = set()
         self._closed = False
         try:
             self._refuse_no_screen()
@@ -83,8 +86,11 @@ class WindowSink(Closing):
                 self.on_close()
             elif event.type == sdl.KEYDOWN:
                 name = self._name(event)
-                if name:
+                if name and (event.key not in self._held or action_of(name) in REPEATED):
                     self.on_key(name)
+                self._held.add(event.key)
+            elif event.type == sdl.KEYUP:
+                self._held.discard(event.key)
             elif event.type == sdl.MOUSEBUTTONDOWN and event.button == 1:
                 self.on_click(*event.pos)
             elif event.type in (sdl.WINDOWRESIZED, sdl.WINDOWEXPOSED):
