@@ -11,7 +11,7 @@ import pytest
 
 from tests.banks import pictures, tiny_bank
 from tests.scripted import ScriptedSource
-from tests.test_live import NAMES, make
+from tests.test_live import NAMES, Negative, make
 from tests.tiny_vgg import tiny_vgg_file
 from videostyle.apprentice import Apprentice
 from videostyle.cli import run
@@ -19,7 +19,7 @@ from videostyle.frame import Image
 from videostyle.learned import LearnedStyle
 from videostyle.library import HOME_VARIABLE, Library
 from videostyle.pictures import save_picture
-from videostyle.styles import IDENTITY, StyleBank, StyleCard, parse_mix
+from videostyle.styles import IDENTITY, Range, StyleBank, StyleCard, parse_mix
 
 PATIENCE = 120.0
 
@@ -71,6 +71,13 @@ def test_a_failure_is_one_line() -> None:
     apprentice.close()
 
 
+def test_what_is_stopped_before_it_began_is_not_said_to_be_kept() -> None:
+    apprentice = Apprentice(Path("My Picture.png"), "mine", "sun", ["--device", "cpu"])
+    apprentice.close()
+    assert apprentice.outcome is not None
+    assert apprentice.outcome.startswith("mine was not learned: ")
+
+
 @dataclass
 class Scripted:
     """An apprentice that gets better each time it is asked, ``times`` times."""
@@ -83,6 +90,7 @@ class Scripted:
     asked: int = 0
     closed: int = 0
     begun: list[tuple[Path | Image, str]] = field(default_factory=list)
+    ranges: dict[str, Range] = field(default_factory=dict)
 
     def __call__(self, picture: Path | Image, name: str) -> Scripted:
         self.begun.append((picture, name))
@@ -94,7 +102,7 @@ class Scripted:
         if self.asked > self.times:
             return None
         vector = np.full_like(self.bank.styles[0], self.asked)
-        return LearnedStyle(StyleCard(self.name), vector, self.bank.body_hash, self.bank.config)
+        return LearnedStyle(StyleCard(self.name), vector, self.bank.body_hash, self.bank.config, self.ranges)
 
     @property
     def outcome(self) -> str | None:
@@ -125,6 +133,27 @@ def test_a_session_paints_in_a_style_while_it_is_learned() -> None:
     assert "one style at a time: it goes on" in stage.said
     assert "mine is learned, and kept" in stage.said
     assert pupil.closed >= 1
+
+
+def test_int8_makes_room_for_what_is_learned_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = list[StyleBank]()
+
+    def load(bank: StyleBank, **options: str) -> Negative:
+        assert options == {"engine": "negative", "precision": "int8", "device": "cpu"}
+        loaded.append(bank)
+        return Negative(precision="int8")
+
+    monkeypatch.setattr("videostyle.live.load_engine", load)
+    bank = tiny_bank(IDENTITY, *NAMES)
+    pupil = Scripted(bank, ranges={"stem.conv": (-9.0, 9.0)})
+    stage = make(slowly(80), learn=pupil)
+    first, first.precision = stage.engine, "int8"
+    stage.stylizer.set_bank(replace(bank, ranges={"stem.conv": (-1.0, 1.0)}))
+    stage.session.learn(Path("picture.png"), "mine")
+    stage.session.run()
+    assert [of.ranges for of in loaded] == [{"stem.conv": (-9.0, 9.0)}]  # once: then they are as wide as that
+    assert stage.stylizer.engine is not first
+    assert stage.stylizer.mix.names == ("mine",)
 
 
 def test_the_key_learns_from_what_is_held_up_to_the_camera() -> None:

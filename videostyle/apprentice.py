@@ -14,10 +14,13 @@ from time import perf_counter
 from videostyle.errors import StyleError
 from videostyle.frame import Image
 from videostyle.learned import LearnedStyle
+from videostyle.library import Library
 from videostyle.pictures import save_picture
 
 SECONDS = 300
 """Time to learn in: beside a session that paints it takes about twice as long as alone."""
+_INTERRUPTED = (130, -signal.SIGINT)
+"""Exit codes of the command where Ctrl-C ended it, whether there was something to keep already or not."""
 _PATIENCE = 20.0
 """Seconds that it may take to keep what it has when it is told to stop."""
 
@@ -35,6 +38,7 @@ class Apprentice:
         self._folder = TemporaryDirectory(prefix="videostyle-")
         self._so_far, self._said = (Path(self._folder.name) / of for of in ("so-far.safetensors", "said.txt"))
         self._seen = 0
+        self._outcome: str | None = None
         if not isinstance(picture, Path):
             image, picture = picture, Path(self._folder.name) / "picture.png"
             save_picture(picture, image)
@@ -67,12 +71,23 @@ class Apprentice:
     def outcome(self) -> str | None:
         """How it ended, in one line; None while it goes on."""
         code = self._process.poll()
-        if code is None:
-            return None
-        if code in (0, 130):
+        if self._outcome is None and code is not None:
+            self._outcome = self._ending(code)
+        return self._outcome
+
+    def _ending(self, code: int) -> str:
+        if code == 0 or (code in _INTERRUPTED and self._kept()):
             return f"{self.name} is learned, and kept"
+        if code in _INTERRUPTED:
+            return f"{self.name} was not learned: it was stopped before it had begun"
         said = self._said.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return f"{self.name} was not learned: {said[-1].removeprefix('videostyle: ') if said else f'exit code {code}'}"
+
+    def _kept(self) -> bool:
+        with contextlib.suppress(StyleError):
+            Library().find(self.name)
+            return True
+        return False
 
     def close(self) -> None:
         """Stop, keeping the best so far; idempotent."""
@@ -83,4 +98,5 @@ class Apprentice:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        assert self.outcome is not None  # read from the folder before that goes
         self._folder.cleanup()

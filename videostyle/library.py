@@ -131,11 +131,25 @@ class Library:
                     f"{leader} and {name} belong to different nets ({whole.path} and {path}) and cannot be mixed: "
                     "choose styles of one bank (videostyle styles list)"
                 )
-            fresh = [row for row, card in enumerate(bank.cards) if card.name not in whole.names]
-            cards = (*whole.cards, *(bank.cards[row] for row in fresh))
-            styles, ranges = np.concatenate([whole.styles, bank.styles[fresh]]), wider(whole.ranges, bank.ranges)
-            whole = replace(whole, styles=styles, cards=cards, ranges=ranges)
+            whole = _joined(whole, bank)
         return whole
+
+    def extended(self, bank: StyleBank) -> StyleBank:
+        """``bank`` with all styles of the library that its net can paint, too. Files that are damaged are left out."""
+        body = bank.body_hash
+        for shelved in {entry.shelved.path: entry.shelved for entry in self.entries()}.values():
+            label = shelved.label
+            if label.config != bank.config or label.body not in (None, body) or {*shelved.names} <= {*bank.names}:
+                continue
+            try:
+                found = load_style_file(shelved.path)
+            except StyleError:
+                continue
+            if isinstance(found, LearnedStyle):
+                bank = found.on(bank)
+            elif found.body_hash == body:
+                bank = _joined(bank, found)
+        return bank
 
     def lacks_body(self, entry: Entry) -> bool:
         """Whether a style was learned on a body that is not here, or not any more: it has to be learned again."""
@@ -259,6 +273,14 @@ class Library:
         else:
             shelved.path.unlink()
             shelved.path.with_suffix(".json").unlink(missing_ok=True)
+
+
+def _joined(bank: StyleBank, other: StyleBank) -> StyleBank:
+    """``bank`` with the styles that only ``other``, of the same body, has, behind its own."""
+    fresh = [row for row, card in enumerate(other.cards) if card.name not in bank.names]
+    cards = (*bank.cards, *(other.cards[row] for row in fresh))
+    styles, ranges = np.concatenate([bank.styles, other.styles[fresh]]), wider(bank.ranges, other.ranges)
+    return replace(bank, styles=styles, cards=cards, ranges=ranges)
 
 
 def described(style: StyleBank | LearnedStyle, card: StyleCard) -> StyleBank | LearnedStyle:

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -19,8 +20,10 @@ import numpy as np
 
 from videostyle.apprentice import Apprentice
 from videostyle.controls import Controls
+from videostyle.engines import StyleEngine, load_engine
 from videostyle.frame import Frame, FrameSink, FrameSource, Image, StreamInfo
 from videostyle.governor import Governor
+from videostyle.learned import LearnedStyle
 from videostyle.live_outputs import LiveOutputs, Outputs
 from videostyle.painter import Painter
 from videostyle.pipeline import Pipeline, Progress
@@ -29,6 +32,7 @@ from videostyle.sinks.several import SeveralSinks
 from videostyle.sinks.sheet import StyleSheet
 from videostyle.sinks.view import View
 from videostyle.stats import RunReport
+from videostyle.styles import StyleBank
 from videostyle.stylizer import Stylizer
 
 CROSSFADE = 0.3
@@ -86,6 +90,8 @@ class LiveSession:
         self._target_fps = target_fps
         self._learn = learn
         self._apprentice: Apprentice | None = None
+        self._coming: tuple[LearnedStyle, StyleBank, Future[StyleEngine]] | None = None
+        self._calibration = ThreadPoolExecutor(1, "calibration")
         self.view = View(StyleSheet(names))
         governor = Governor(_GOVERNED / target_fps) if target_fps else None
         self.painter = Painter(stylizer, source.info, governor=governor, sheet=self.view.sheet, told=self._say)
@@ -125,6 +131,7 @@ class LiveSession:
         finally:
             self._newest = None
             self.outputs.close()
+            self._calibration.shutdown()
             if self._apprentice is not None:
                 self._apprentice.close()
                 self._told(str(self._apprentice.outcome))
@@ -184,16 +191,31 @@ class LiveSession:
 
     def _follow(self, apprentice: Apprentice) -> None:
         """Take over what has been learned so far."""
-        style = apprentice.news()
-        if style is not None:
-            self._stylizer.set_bank(style.on(self._stylizer.bank))
+        if self._coming is None and (style := apprentice.news()) is not None:
+            bank = style.on(self._stylizer.bank)
+            self._coming = style, bank, self._calibration.submit(self._engine_for, bank)
+        elif self._coming is not None and self._coming[2].done():
+            style, bank, engine = self._coming
+            self._coming = None
+            self._stylizer.engine = engine.result()
+            self._stylizer.set_bank(bank)
             if style.card.name not in self.controls.names:
                 self.controls.add(style.card.name)
                 self.controls.choose(style.card.name)
-        if apprentice.outcome is not None and style is None:
+        elif self._coming is None and apprentice.outcome is not None:
             self._say(apprentice.outcome)
             apprentice.close()
             self._apprentice = None
+
+    def _engine_for(self, bank: StyleBank) -> StyleEngine:
+        """The present engine, or where int8 would cut off what a new style needs, another one, ready to paint."""
+        now = self._stylizer.engine
+        if now.precision != "int8" or bank.ranges == self._stylizer.bank.ranges:
+            return now
+        engine = load_engine(bank, engine=now.name, precision=now.precision, device=now.device)
+        width, height = self.painter.net_size
+        engine(np.zeros((1, height, width, 3), np.uint8), bank.styles[-1])
+        return engine
 
     def _paint(self, frame: Frame) -> Frame:
         painted = self.painter(frame)

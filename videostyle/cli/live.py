@@ -15,7 +15,7 @@ import click
 from videostyle.cli import INTERRUPTED, TERMINATED
 from videostyle.cli.common import Painting, emit, force_option, painting_options, report_options, tell
 from videostyle.controls import DIGITS
-from videostyle.errors import StyleError, UsageError
+from videostyle.errors import UsageError
 from videostyle.library import Library
 from videostyle.pictures import FORMATS, load_picture
 from videostyle.styles import IDENTITY, StyleBank, StyleMix
@@ -102,7 +102,7 @@ def command(
         frames = open_source(source, paced=True, **options)
         ends.callback(frames.close)
         engine, stylizer = painting.start(mix, bank, crossfade=CROSSFADE)
-        ends.callback(engine.close)
+        ends.callback(lambda: stylizer.engine.close())  # a style learned meanwhile may have brought another
         ends.callback(stylizer.close)
         rate = target_fps or (None if painting.max_side else float(frames.info.rate or USUAL_FPS))
         session = LiveSession(
@@ -140,15 +140,7 @@ def style_picture(painting: Painting, library: Library) -> tuple[Path, str] | No
 def whole_bank(painting: Painting, library: Library) -> tuple[StyleMix, StyleBank]:
     """The mix to begin with, and its bank with every style of the library that the same net can paint."""
     mix, bank = painting.choose(library)
-    for entry in library.entries():
-        name = entry.card.name
-        if name not in bank.names:
-            wider = [*(known for known in bank.names if known != IDENTITY), name]
-            try:
-                bank = library.bank(StyleMix(tuple((known, 1.0) for known in wider)))
-            except StyleError:
-                continue  # of another net: it can be painted by itself, not switched to
-    return mix, bank
+    return mix, library.extended(bank)
 
 
 def keyed(names: Sequence[str], own: Collection[str]) -> tuple[str, ...]:
