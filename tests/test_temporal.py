@@ -237,6 +237,16 @@ def test_another_look_owes_the_last_one_nothing() -> None:
     assert np.array_equal(style(at(0.2, noisy(photo, 9))).image, 255 - noisy(photo, 9))
 
 
+def test_the_same_look_asked_for_again_changes_nothing() -> None:
+    photo, shown = window(), list[Image]()
+    style = stylizer(1.0)
+    for index in range(4):
+        style.set_style(style.mix)
+        style.set_strength(style.strength)
+        shown.append(style(at(index / 25, noisy(photo, index))).image)
+    assert apart(shown[3], shown[2]) < 0.5  # of 2.3
+
+
 def test_colours_are_kept_of_the_photo_of_now_and_strokes_hold_still() -> None:
     style, shown = stylizer(1.0), list[Image]()
     for index in range(3):

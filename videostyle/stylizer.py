@@ -40,6 +40,9 @@ class _Look:
     vector: NDArray[np.float32]
     fade: float
 
+    def paints_like(self, other: _Look | None) -> bool:
+        return other is not None and self.fade == other.fade and np.array_equal(self.vector, other.vector)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Job:
@@ -185,7 +188,7 @@ class Stylizer:
         if smoother is None:
             return replace(job, picture=picture)
         # A picture of another look is nothing to hold to: within a crossfade every frame is of its own.
-        seen = smoother.see(picture, anew=self._last != look)
+        seen = smoother.see(picture, anew=not look.paints_like(self._last))
         self._last = look
         return replace(job, picture=picture, smoother=smoother, seen=seen)
 
@@ -219,9 +222,7 @@ class Stylizer:
         painting: Image = scale(job.picture, photo.shape[1::-1])
         if job.keep_color:
             painting = keep_colors(photo, painting)
-        if job.look.fade < 1:
-            painting = np.array(Pictures.blend(Pictures.fromarray(photo), Pictures.fromarray(painting), job.look.fade))
-        return replace(job.frame, image=painting)
+        return replace(job.frame, image=_faded(photo, painting, job.look.fade))
 
     def close(self) -> None:
         """End its threads; it paints no more. Idempotent, and nothing is lost without it but idle threads."""
@@ -232,8 +233,9 @@ class Stylizer:
 
         photo: uint8 RGB (H, W, 3), not scaled.
         """
-        painting: Image = self.engine(photo[None], self._bank.vector(mix, self.strength))[0]
-        return painting
+        look = self._make_look(mix, self.strength)
+        painting: Image = self.engine(photo[None], look.vector)[0]
+        return _faded(photo, painting, look.fade)
 
     def _look_at(self, seconds: float) -> _Look:
         """The look of the frame at ``seconds``: on the way from the last one's to the one that was asked for."""
@@ -254,6 +256,13 @@ class Stylizer:
 def _between(start: _Look, end: _Look, share: float) -> _Look:
     vector = start.vector + np.float32(share) * (end.vector - start.vector)
     return _Look(end.mix, end.strength, vector, start.fade + share * (end.fade - start.fade))
+
+
+def _faded(photo: Image, painting: Image, fade: float) -> Image:
+    """So much of the painting over the photo."""
+    if fade == 1:
+        return painting
+    return np.array(Pictures.blend(Pictures.fromarray(photo), Pictures.fromarray(painting), fade))
 
 
 def _whole(side: float) -> int:
