@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import subprocess
 import sys
 from dataclasses import replace
@@ -97,6 +98,30 @@ def test_what_cannot_run_is_passed_over_aloud() -> None:
     assert list(found) == [FP32]
     assert len(said) == 1
     assert said[0].startswith("openvino/int8 was passed over: ")
+
+
+def test_an_engine_whose_package_is_damaged_is_passed_over_aloud(monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(bank: object, device: str) -> list[str]:
+        raise ImportError("DLL load failed")
+
+    said = list[str]()
+    monkeypatch.setattr("videostyle.engines.openvino.precisions", damaged)
+    assert choose(tiny_bank(), ["openvino", "onnx"], "auto", "cpu", said.append).engine == "onnx"
+    assert said == ["openvino was passed over: DLL load failed"]
+
+
+def test_a_package_of_another_name_has_a_version_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.metadata.version
+
+    def version(name: str) -> str:
+        if name == "onnxruntime":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "1.99" if name == "onnxruntime-gpu" else real(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: {"onnxruntime": ["onnxruntime-gpu"]})
+    assert auto.describe(tiny_bank(), ["onnx"], "auto") != auto.describe(tiny_bank(), ["openvino"], "auto")
+    assert auto._version("onnxruntime") == "onnxruntime-gpu 1.99"
 
 
 def test_a_slow_machine_measures_less(monkeypatch: pytest.MonkeyPatch) -> None:

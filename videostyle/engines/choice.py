@@ -70,12 +70,14 @@ def _fastest(bank: StyleBank, engines: Sequence[str], precision: str, told: Call
     found = memory.recall(key)
     if found is not None:
         return found
-    candidates = [
-        Choice(name, able, "cpu")
-        for name in engines
-        for able in importlib.import_module(ENGINES[name].module).precisions(bank, "cpu")
-        if precision in ("auto", able)
-    ]
+    candidates = list[Choice]()
+    for name in engines:
+        try:
+            able = importlib.import_module(ENGINES[name].module).precisions(bank, "cpu")
+        except Exception as error:  # a package that is damaged, or lacks a library of the system's
+            told(f"{name} was passed over: {error}")
+            continue
+        candidates += [Choice(name, each, "cpu") for each in able if precision in ("auto", each)]
     if len(candidates) < 2:
         return candidates[0] if candidates else Choice(engines[0], precision, "cpu")
     seconds = measure(bank, candidates, told)
@@ -113,7 +115,7 @@ def measure(bank: StyleBank, candidates: Sequence[Choice], told: Callable[[str],
                 engine = importlib.import_module(ENGINES[each.engine].module).load(bank, each.precision, each.device)
                 engines.callback(engine.close)
                 engine(photo, bank.styles[-1])  # warms up
-            except EngineError as error:
+            except Exception as error:
                 told(f"{each.engine}/{each.precision} was passed over: {error}")
             else:
                 ready[each] = engine
@@ -157,9 +159,17 @@ class Memory:
 def describe(bank: StyleBank, engines: Sequence[str], precision: str) -> str:
     """All that a choice depends on, as a key: processor, cores, versions, network, whether int8 is there, the wish."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    versions = [f"{name} {importlib.metadata.version(ENGINES[name].package)}" for name in engines]
+    versions = [f"{name} {_version(ENGINES[name].package)}" for name in engines]
     facts = [_processor(), cores, *versions, asdict(bank.config), bool(bank.ranges), precision]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:  # installed under another name, as onnxruntime-gpu is
+        owners = importlib.metadata.packages_distributions().get(package, [])
+        return ", ".join(f"{owner} {importlib.metadata.version(owner)}" for owner in owners)
 
 
 def _processor() -> str:
