@@ -127,14 +127,15 @@ def test_a_film_starts_again_with_loop(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-def test_a_film_that_breaks_off_half_way_is_seen_to_its_end(tmp_path: Path, ranges: bool) -> None:
+@pytest.mark.parametrize("first", [0, 150_000])
+def test_a_film_that_breaks_off_half_way_is_seen_to_its_end(tmp_path: Path, first: int, ranges: bool) -> None:
     # Noise makes the file larger than what is read ahead.
     noise = np.random.default_rng(0)
     size: dict[str, Any] = {"size": (320, 240), "options": {"qp": "5", "preset": "ultrafast", "g": "5"}}
     clip = make_clip(
         tmp_path / "clip.mkv",
-        frames=30,
         rate=30,
+        times=range(first, first + 30),
         audio=False,
         image=lambda index: (noise.integers(0, 60, (240, 320, 3)) + 6 * index).astype(np.uint8),
         **size,

@@ -101,6 +101,18 @@ def test_times_are_those_of_the_file(tmp_path: Path, suffix: str) -> None:
         assert times[:3] == [0, 1 / NTSC, 2 / NTSC]
 
 
+def test_avi_with_b_frames_is_as_even_as_it_was(tmp_path: Path) -> None:
+    path = make_clip(
+        tmp_path / "clip.avi", frames=40, rate=25, options={"bf": "3", "b-adapt": "0"}, audio=["pcm_s16le"]
+    )
+    with FileSource(path) as source:
+        times = [frame.seconds for frame in source]
+    assert source.notes == []
+    assert np.diff(times) == pytest.approx(1 / 25)
+    assert len(times) == 40
+    assert 0 <= times[0] <= 2 / 25
+
+
 def test_variable_rate_stays_variable(tmp_path: Path) -> None:
     times = [0, 31, 64, 110, 111, 180, 400]
     path = make_clip(tmp_path / "clip.mkv", times=times, time_base=Fraction(1, 1000), rate=30)

@@ -116,9 +116,16 @@ class FileSource(Closing):
     def _decode(self) -> Iterator[tuple[av.VideoFrame, int]]:
         """Yields (picture, pts), pts strictly rising, of the part that was asked for."""
         last: int | None = None
+        late: int | None = None
         step = self._step()
+        # AVI knows nothing but the order of decoding, and what FFmpeg makes of it is wrong with B-frames.
+        in_order = self._container.format.name == "avi"
         for picture, timed in self._progressive():
             pts = timed.pts if timed.pts is not None else timed.dts
+            if late is not None:
+                pts = None if timed.dts is None else timed.dts + late
+            elif in_order and pts is not None and timed.dts is not None:
+                late = pts - timed.dts
             pts = pts if pts is not None else (last + step if last is not None else 0)
             if last is not None and pts <= last:
                 self._note("times that do not rise were moved behind the picture before")

@@ -135,6 +135,7 @@ class _Url:
 
     def __init__(self, address: str, *, start: float, loop: bool, timeout: float, closed: threading.Event) -> None:
         self.position = start
+        self._first: float | None = None
         self._address, self._loop, self._timeout, self._closed = address, loop, timeout, closed
         self._open(start)
         self.rate = self._source.info.rate
@@ -143,8 +144,9 @@ class _Url:
         while True:
             frame = next(self._frames, None)
             if frame is not None:
-                if not self._source.info.live:
-                    self.position = self._start + frame.seconds
+                if not self._source.info.live:  # a file's own times need not begin at 0
+                    self._first = frame.seconds if self._first is None else self._first
+                    self.position = self._start + frame.seconds - self._first
                 return frame.image
             if self._closed.is_set():
                 return None
@@ -160,7 +162,7 @@ class _Url:
         self._source.close()
 
     def _open(self, start: float) -> None:
-        self._start = start
+        self._start, self._first = start, None
         self._source = FileSource(self._address, start=start, low_delay=True, timeout=self._timeout)
         playlist = urlsplit(self._address).path.lower().endswith(_PLAYLISTS)
         frames = iter(self._source)
