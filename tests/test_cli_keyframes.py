@@ -110,6 +110,18 @@ def test_another_job_does_not_go_on_there(folder: Path, capsys: Captured) -> Non
     assert run([*COMMAND, "--every", "6", "--force", "--keep-color", "--quality", "30"]) == 0
 
 
+def test_a_folder_of_other_pictures_is_another_job(folder: Path, capsys: Captured) -> None:
+    Path("film").mkdir()
+    for number in range(3):
+        save_picture(Path(f"film/{number}.png"), view(number))
+    arguments = [COMMAND[0], "film", *COMMAND[2:], "--every", "2", "--work", "work"]
+    assert run(arguments) == 0
+    assert run([*arguments, "--force"]) == 0
+    save_picture(Path("film/3.png"), view(3))
+    assert run([*arguments, "--force"]) == 2
+    assert "holds another job (its film is" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("fill", ["warp", "bank", "optimize"])
 def test_painted_frames_are_carried(folder: Path, fill: str, capsys: Captured) -> None:
     Path("painted").mkdir()

@@ -118,11 +118,12 @@ class Job:
 
         from videostyle.keyframes.work import WorkFolder, fingerprint
 
-        wish, path = self.options, Path(self.source)
-        stat = path.stat() if path.is_file() else None
+        wish = self.options
+        stats = [(path.name, path.stat()) for path in film.files]
+        read: list[Any] = [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats] or [self.source]
         job = {
             "version": __version__,
-            "film": [path.name, stat.st_size, stat.st_mtime_ns] if stat else [self.source],
+            "film": read,
             "size": film.size,
             "pictures": [
                 [fingerprint(of.picture), of.weight, fingerprint(of.mask) if of.mask else None] for of in pictures

@@ -38,6 +38,11 @@ def fingerprint(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
 def room(size: tuple[int, int], frames: int, keyframes: int, options: KeyframeOptions) -> int:
     """Bytes that the work folder of a film of this (width, height) holds at most."""
     pixels = size[0] * size[1]
@@ -66,9 +71,9 @@ class WorkFolder:
             self.write("job.json", wanted)
         for name in wanted:
             if known is not None and known.get(name) != wanted[name]:
+                was, now = _short(known.get(name)), _short(wanted[name])
                 raise UsageError(
-                    f"{folder} holds another job (its {name} is {known.get(name)!r}, not {wanted[name]!r}): "
-                    "choose another --work, or delete it"
+                    f"{folder} holds another job (its {name} is {was}, not {now}): choose another --work, or delete it"
                 )
 
     def read(self, name: str) -> Any:

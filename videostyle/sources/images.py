@@ -22,22 +22,22 @@ class ImagesSource(Closing):
     rate: pictures per second of the stream.
     max_side: pictures are loaded no larger than this many pixels on their longer side.
 
-    The stream has the size of the first picture. A picture that cannot be read, or that has another size, is left out
-    and named in ``notes``; SourceError when there is none to begin with.
+    ``paths``: the files, in that order. The stream has the size of the first picture. A picture that cannot be read, or
+    that has another size, is left out and named in ``notes``; SourceError when there is none to begin with.
     """
 
     def __init__(self, spec: str | Path, *, rate: Fraction | int = 25, max_side: int | None = None) -> None:
         self.notes: list[str] = []
-        self._paths = _find(Path(spec))
+        self.paths = _find(Path(spec))
         self._max_side = max_side
         self._closed = threading.Event()
-        self._first = load_picture(self._paths[0], max_side=max_side)
+        self._first = load_picture(self.paths[0], max_side=max_side)
         height, width = self._first.shape[:2]
         rate = Fraction(rate)
-        self.info = StreamInfo(width, height, time_base=1 / rate, rate=rate, frames=len(self._paths))
+        self.info = StreamInfo(width, height, time_base=1 / rate, rate=rate, frames=len(self.paths))
 
     def __iter__(self) -> Iterator[Frame]:
-        for index, path in enumerate(self._paths):
+        for index, path in enumerate(self.paths):
             if self._closed.is_set():
                 return
             image = self._first if index == 0 else self._load(path)
