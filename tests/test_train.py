@@ -12,9 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.banks import tiny_bank
 from tests.tiny_vgg import tiny_vgg_file, tiny_weights
 from videostyle.cli import run
-from videostyle.errors import TrainingError, UsageError
+from videostyle.errors import StyleError, TrainingError, UsageError
 from videostyle.perceptual import PerceptualNet
 from videostyle.styles import NetConfig, StyleBank, StyleCard
 from videostyle.train import Trainer
@@ -152,6 +153,15 @@ def test_extending_a_bank_changes_neither_its_body_nor_its_styles(data: Path) ->
     assert longer.body_hash == base.body_hash
     np.testing.assert_array_equal(longer.styles[:3], base.styles)
     assert np.abs(longer.styles[3] - base.styles[1:].mean(0)).max() > 1e-4
+    assert longer.ranges == {}
+
+
+def test_what_an_extended_bank_needs_in_int8_grows_with_it(data: Path) -> None:
+    base = trainer(data, "base").run()
+    before = replace(base, ranges={"stem": (0.0, 1e-3), "up": (-1e6, 1e6)})
+    ranges = trainer(data, "longer", base=before, names="c").run().ranges
+    assert ranges["stem"][1] > 0.1
+    assert ranges["up"] == (-1e6, 1e6)
 
 
 def test_a_run_can_begin_with_the_weights_of_a_bank(data: Path) -> None:
@@ -255,10 +265,14 @@ def test_bad_requests(data: Path) -> None:
         "steps must be at least 1": {"steps": 0},
         "crop 128 must": {"crop": 128},
         "nothing to learn": {"names": ""},
+        "two styles called a:": {"names": "aa"},
+        "two styles called rain:": {"names": ["rain"], "base": tiny_bank()},
     }
     for message, values in requests.items():
         with pytest.raises(UsageError, match=message):
             trainer(data, **values)
+    with pytest.raises(StyleError, match="'A b' cannot name a style"):
+        trainer(data, names=["A b"])
     with pytest.raises(UsageError, match="no training option 'stepps'"):
         options_from({"stepps": 1})
     with pytest.raises(UsageError, match="no photos in"):
@@ -306,6 +320,8 @@ def test_the_command_refuses_what_it_cannot_use(data: Path, capsys: pytest.Captu
         str(data / "x.safetensors"),
     ]
     common += ["--perceptual", str(tiny_vgg_file(data)), "--device", "cpu"]
+    assert run(["train", str(config), *common[:5], str(data / "none/x.safetensors")]) == 2
+    assert "the folder" in capsys.readouterr().err
     for text, message in {
         "[options]\nstepps = 3\n": "no training option 'stepps'",
         "[optoins]\n": "no table [optoins]",

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from videostyle.engines.pytorch import precisions
 from videostyle.errors import TrainingError, UsageError
@@ -26,8 +26,8 @@ from videostyle.learned import LearnedStyle
 from videostyle.perceptual import PerceptualNet
 from videostyle.pictures import encode_jpeg, load_picture
 from videostyle.quality import to_tensor
-from videostyle.styles import IDENTITY, Range, StyleBank, StyleCard
-from videostyle.train import Trainer
+from videostyle.styles import IDENTITY, StyleBank, StyleCard
+from videostyle.train import RANGED, Trainer
 from videostyle.train_options import StyleSpec, TrainOptions
 
 STROKES = {"small": 320, "medium": 512, "large": 768}
@@ -37,8 +37,8 @@ SMALLEST = 32
 STYLE_WEIGHT, GENTLE = 12.0, 4.0
 """Weight of style against content, and where faces are to be kept."""
 BATCH, CROP = 1, 224
-POOL, HELD_OUT, RANGED = 96, 4, 24
-"""Crops, those of them that tell how good the vector is and are not learned on, and those that tell ranges."""
+POOL, HELD_OUT = 96, 4
+"""Crops, and those of them that tell how good the vector is and are not learned on."""
 CHECK_EVERY = 8.0
 """Seconds between two looks at how good it is."""
 FAR = 1.0
@@ -196,27 +196,8 @@ class Learner:
             "losses": {name: round(value, 3) for name, value in self._best.items()},
         }
         bank, files = self._bank, tuple(encode_jpeg(picture) for picture in self.pictures)
-        ranges = self._ranges() if bank.ranges else {}
+        ranges = self._trainer.ranges(self._pool[:RANGED], self._vector) if bank.ranges else {}
         return LearnedStyle(self._card, self._vector, bank.body_hash, bank.config, ranges, recipe, files)
-
-    @torch.inference_mode()
-    def _ranges(self) -> dict[str, Range]:
-        """What enters each convolution under this style, as ``StyleBank.ranges`` says it: the mean over crops of the
-        lowest and the highest value."""
-        net, seen = self._trainer.averaged(), dict[str, Range]()
-
-        def look(name: str) -> Callable[..., None]:
-            def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-                low, high = torch.aminmax(inputs[0].flatten(1), dim=1)
-                seen[name] = float(low.mean()), float(high.mean())
-
-            return hook
-
-        for name, module in net.named_modules():
-            if isinstance(module, nn.Conv2d):
-                module.register_forward_hook(look(name.rpartition(".")[0]))
-        net(self._pool[:RANGED], torch.from_numpy(self._vector)[None].to(self._trainer.device))
-        return seen
 
 
 def picture_of(path: Path) -> Image:

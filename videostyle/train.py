@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from videostyle.distill import Teacher, mismatch
 from videostyle.equalize import equalized
 from videostyle.errors import TrainingError, UsageError
+from videostyle.learned import wider
 from videostyle.losses import Features, content_distance, grid, relative_error, style_distance, total_variation
 from videostyle.motion import NextFrames, next_frames
 from videostyle.net import SHRINK, StyleNet, build
@@ -35,15 +36,15 @@ from videostyle.perceptual import PerceptualNet, load_perceptual
 from videostyle.pictures import save_picture
 from videostyle.prune import pruned
 from videostyle.quality import to_tensor
-from videostyle.styles import IDENTITY, NetConfig, StyleBank, StyleCard
+from videostyle.styles import IDENTITY, NetConfig, Range, StyleBank, StyleCard, check_name
 from videostyle.train_data import Crops, picture_grams
 from videostyle.train_options import StyleSpec, TrainOptions
 
 AHEAD, READERS = 4, 6
 """Batches of photos that are decoded ahead of the step that wants them, and the most threads that do it: more of them
 hold up the one that feeds a card."""
-COMPARED = 4
-"""Crops that known styles are painted on to find the nearest."""
+COMPARED, RANGED = 4, 24
+"""Crops that known styles are painted on to find the nearest, and those that tell ranges."""
 
 
 @dataclass(slots=True)
@@ -87,6 +88,7 @@ class Trainer:
         o = self.options
         if not self.specs:
             raise UsageError("nothing to learn: give at least one style picture")
+        self._check_names()
         if o.precision == "fp16" and not self.device.startswith("cuda"):
             raise UsageError("fp16 training needs CUDA: choose bf16 or fp32")
         self.crops = Crops(self.photos, o)
@@ -129,6 +131,16 @@ class Trainer:
         self.recent: dict[str, float] = {}
         if self.checkpoint.exists():
             self.resume()
+
+    def _check_names(self) -> None:
+        known = {IDENTITY, *(self.base.names if self.base else ())}
+        for spec in self.specs:
+            if spec.practice:
+                continue
+            name = check_name(spec.card.name)
+            if name in known:
+                raise UsageError(f"there cannot be two styles called {name}: rename its picture")
+            known.add(name)
 
     def _target(self, spec: StyleSpec, seed: int) -> dict[str, Tensor]:
         found = [picture_grams(of, self.vgg, self.options, seed) for of in (spec.picture, *spec.more)]
@@ -339,6 +351,25 @@ class Trainer:
             parameter.data.copy_(value)
         return net
 
+    @torch.inference_mode()
+    def ranges(self, photos: Tensor, vector: NDArray[np.float32]) -> dict[str, Range]:
+        """What enters each convolution under a style, as ``StyleBank.ranges`` says it: the mean over photos of the
+        lowest and the highest value. photos: (N, 3, H, W) in [0, 1]. vector: float32 (P,)."""
+        net, seen = self.averaged(), dict[str, Range]()
+
+        def look(name: str) -> Callable[..., None]:
+            def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+                low, high = torch.aminmax(inputs[0].flatten(1), dim=1)
+                seen[name] = float(low.mean()), float(high.mean())
+
+            return hook
+
+        for name, module in net.named_modules():
+            if isinstance(module, nn.Conv2d):
+                module.register_forward_hook(look(name.rpartition(".")[0]))
+        net(photos, torch.from_numpy(vector)[None].to(self.device))
+        return seen
+
     def bank(self) -> StyleBank:
         """The bank as it stands: averaged weights and, where a bank is extended, its old styles first."""
         body = {k: v.detach().cpu().float().numpy() for k, v in self.averaged().state_dict().items()}
@@ -357,8 +388,12 @@ class Trainer:
             recipe["teacher"] = self.shows.body_hash
         if self.base:
             recipe = {**self.base.recipe, "extended": recipe}
-            styles = np.concatenate([self.base.styles, rows])
-            return StyleBank(self.base.config, self.base.body, styles, (*self.base.cards, *cards), recipe)
+            styles, ranges = np.concatenate([self.base.styles, rows]), self.base.ranges
+            if ranges:
+                photos = to_tensor(np.stack([self.crops[number] for number in range(RANGED)])).to(self.device)
+                for row in rows:
+                    ranges = wider(ranges, self.ranges(photos, row))
+            return StyleBank(self.base.config, self.base.body, styles, (*self.base.cards, *cards), recipe, None, ranges)
         identity = StyleCard(IDENTITY, title="The photo itself")
         return StyleBank(self.config, body, rows, (identity, *cards), recipe)
 

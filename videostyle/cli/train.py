@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from videostyle.cli.common import check_paths, emit, force_option, report_options, tell
+from videostyle.cli.common import emit, force_option, report_options, tell
 from videostyle.errors import UsageError
+from videostyle.output import check_target
 from videostyle.styles import NetConfig, StyleBank, StyleCard
 from videostyle.train import Progress, Trainer
 from videostyle.train_data import PICTURES
@@ -148,7 +149,7 @@ def command(
 
     if out.suffix != ".safetensors":
         raise UsageError(f"{out}: a bank is a .safetensors file")
-    check_paths(str(photos), out, force=force)
+    check_target(out, force=force)
     table = read_config(config)
     for field in fields(TrainOptions):
         if isinstance(field.default, tuple) and given[field.name] is not None:
