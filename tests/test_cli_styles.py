@@ -117,6 +117,16 @@ def test_add_of_a_style_learned_elsewhere(home: Path, tmp_path: Path) -> None:
     assert np.array_equal(StyleBank.load(home / "sleet.safetensors").styles, bank.styles)
 
 
+def test_export_overwrites_no_card_of_another_file(home: Path, tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "notes.json").write_text("mine")
+    command = ["styles", "export", "my-rain", str(tmp_path / "notes.safetensors")]
+    assert run(command) == 2
+    assert "notes.json exists already" in capsys.readouterr().err
+    assert (tmp_path / "notes.json").read_text() == "mine"
+    assert run([*command, "--force"]) == 0
+    assert StyleBank.load(tmp_path / "notes.safetensors").names == (IDENTITY, "my-rain")
+
+
 def test_add_of_a_bank_of_many(home: Path, tmp_path: Path, capsys: Captured) -> None:
     tiny_bank(IDENTITY, "hail", "fog").save(tmp_path / "weather.safetensors")
     assert run(["styles", "add", str(tmp_path / "weather.safetensors"), "--name", "sleet"]) == 2

@@ -211,26 +211,31 @@ class StyleBank:
         return digest.hexdigest()
 
     def save(self, path: Path) -> None:
-        """Write ``path`` (half-precision safetensors) and its card beside it; both appear only when whole."""
+        """Write ``path`` (half-precision safetensors) and its card beside it; each appears only when whole."""
         tensors = {name: np.ascontiguousarray(tensor, np.float16) for name, tensor in self.body.items()}
         tensors[STYLES] = np.ascontiguousarray(self.styles, np.float16)
         metadata = {"format": FORMAT, "config": json.dumps(asdict(self.config)), "names": json.dumps(self.names)}
         if self.ranges:
             metadata["ranges"] = json.dumps(self.ranges)
-        partial = path.with_name(path.name + ".partial")
-        save_file(tensors, partial, metadata)
-        partial.chmod(0o644)  # safetensors makes private files; a shared bank is for everybody
-        card = {
-            "format": FORMAT,
-            "sha256": hashlib.sha256(partial.read_bytes()).hexdigest(),
-            "config": asdict(self.config),
-            "recipe": dict(self.recipe),
-            "styles": [asdict(card) for card in self.cards],
-        }
-        text = path.with_name(path.stem + ".json.partial")
-        text.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(partial, path)
-        os.replace(text, path.with_suffix(".json"))
+        partial, text = (path.with_name(f"{name}.partial") for name in (path.name, f"{path.stem}.json"))
+        try:
+            save_file(tensors, partial, metadata)
+            partial.chmod(0o644)  # safetensors makes private files; a shared bank is for everybody
+            card = {
+                "format": FORMAT,
+                "sha256": hashlib.sha256(partial.read_bytes()).hexdigest(),
+                "config": asdict(self.config),
+                "recipe": dict(self.recipe),
+                "styles": [asdict(card) for card in self.cards],
+            }
+            text.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            # In this order a bank that is cut short here is one without a card, and not one of another's.
+            path.with_suffix(".json").unlink(missing_ok=True)
+            os.replace(partial, path)
+            os.replace(text, path.with_suffix(".json"))
+        finally:
+            partial.unlink(missing_ok=True)
+            text.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -155,14 +155,16 @@ def export(name: str, file: Path, force: bool, as_json: bool) -> None:
     if file.suffix != ".safetensors":
         raise UsageError(f"{file}: a style is a .safetensors file")
     style = _library().take(name)
-    check_target(file, force=force)
+    card_file = None if isinstance(style, LearnedStyle) else file.with_suffix(".json")
+    for path in filter(None, (file, card_file)):
+        check_target(path, force=force)
     try:
         style.save(file)
     except OSError as error:
         raise write_error(error, file) from error
     if as_json:
         emit({"exported": name, "path": str(file)})
-    card = "" if isinstance(style, LearnedStyle) else f" and its card {file.with_suffix('.json')}"
+    card = f" and its card {card_file}" if card_file else ""
     tell(f"Exported {name}: {file}{card}.")
 
 
