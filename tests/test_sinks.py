@@ -151,6 +151,17 @@ def test_a_part_takes_its_own_sound(tmp_path: Path) -> None:
         assert [chapter["end"] * (chapter["time_base"] or 0) for chapter in container.chapters()] == [1, 2]
 
 
+def test_a_part_reads_no_further_than_it_goes(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", frames=500, rate=25)
+    with FileSource(clip, start=1.0, duration=2.0) as source, FileSink(tmp_path / "out.mp4", source.info) as sink:
+        for frame in source:
+            sink.write(frame)
+        beside = sink._accompaniment
+        assert beside is not None
+        beside.advance(None)
+        assert next(beside._packets, None) is not None
+
+
 def test_metadata_chapters_and_languages_are_kept(tmp_path: Path) -> None:
     clip = make_clip(
         tmp_path / "clip.mkv", frames=60, metadata={"title": "A day"}, chapters=[(0, 1, "one"), (1, 2, "two")]

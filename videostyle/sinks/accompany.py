@@ -66,6 +66,7 @@ class Accompaniment:
             kinds = ", ".join(f"{count} x {kind}" for kind, count in self._left_out.items())
             notes.append(f"left out, {suffix} cannot hold it or nobody could read it: {kinds}")
         self._copy_metadata()
+        self._going = {*self._tracks}
         self._packets = self._demux()
         self._next = next(self._packets, None)
 
@@ -77,7 +78,8 @@ class Accompaniment:
             if packet.size and stamp is not None:
                 time = stamp * packet.time_base
                 if self._end is not None and time >= self._end:
-                    self._next = next(self._packets, None)
+                    self._going.discard(packet.stream_index)
+                    self._next = next(self._packets, None) if self._going else None
                     continue
                 if seconds is not None and time - self._offset > seconds:
                     return
