@@ -15,7 +15,7 @@ from tests.clips import NTSC, make_clip, packets, video_times
 from videostyle.errors import SinkError, UsageError
 from videostyle.frame import Frame, StreamInfo
 from videostyle.sinks import SINKS, open_sink
-from videostyle.sinks.encoders import working_encoders, works
+from videostyle.sinks.encoders import ENCODERS, working_encoders, works
 from videostyle.sinks.file import FileSink
 from videostyle.sinks.subtitles import payload_of, text_of
 from videostyle.sources import open_source
@@ -393,6 +393,18 @@ def test_an_encoder_that_is_not_here_names_those_that_are(tmp_path: Path) -> Non
     with pytest.raises(SinkError, match=r"there are: .*libx264"):
         FileSink(tmp_path / "out.mp4", INFO, codec=missing)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_encoder_that_is_here_names_the_options_it_refuses(tmp_path: Path) -> None:
+    with pytest.raises(SinkError, match=r"libx264 cannot encode .*check --quality and --preset"):
+        FileSink(tmp_path / "out.mp4", INFO, preset="fastest")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_encoders_of_apple_are_told_their_quality_as_ffmpeg_tells_them() -> None:
+    options = ENCODERS["h264_videotoolbox"].options(50, None)
+    assert options["global_quality"] == str(50 * 118)  # FF_QP2LAMBDA
+    assert options["flags"] == "+qscale"
 
 
 CLIPS = [

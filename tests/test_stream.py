@@ -190,6 +190,13 @@ def test_a_film_as_a_playlist_stays_whole(tmp_path: Path) -> None:
         FileSink(tmp_path / "film.m3u8", LIVE)
 
 
+def test_a_playlist_overwrites_no_segments_of_another(tmp_path: Path) -> None:
+    (tmp_path / "film0.ts").write_text("mine")
+    with pytest.raises(UsageError, match=r"film0\.ts, a segment"):
+        FileSink(tmp_path / "film.m3u8", LIVE)
+    assert (tmp_path / "film0.ts").read_text() == "mine"
+
+
 def test_udp_is_sent_and_received() -> None:
     address = "udp://127.0.0.1:23519"
     done = threading.Event()

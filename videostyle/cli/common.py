@@ -141,7 +141,12 @@ _PAINTING = (
 
 _ENCODING = (
     click.option("--codec", help="What to encode with, as FFmpeg calls it. Left out: what suits OUTPUT's name."),
-    click.option("--quality", type=int, metavar="N", help="The encoder's quality (CRF): lower is better and larger."),
+    click.option(
+        "--quality",
+        type=int,
+        metavar="N",
+        help="The encoder's quality (CRF): lower is better and larger; for videotoolbox and mf higher, up to 100.",
+    ),
     click.option("--preset", help="The encoder's preset: how much time it takes to save space."),
 )
 

@@ -16,6 +16,7 @@ from videostyle.cli.progress import ShareProgress
 from videostyle.errors import StyleError, UsageError
 from videostyle.learned import LearnedStyle
 from videostyle.library import Library, cache_folder, shipped_folder
+from videostyle.output import check_target
 from videostyle.styles import StyleBank, StyleCard, StyleMix
 
 if TYPE_CHECKING:
@@ -117,7 +118,10 @@ def command(
     from videostyle.pictures import decode_jpeg
 
     images = [decode_jpeg(file) for file in old.pictures] if old else [picture_of(path) for path in pictures]
-    preview = cache_folder() / f"{card.name}.png" if preview is None else preview
+    if preview is None:
+        preview = cache_folder() / f"{card.name}.png"
+    else:
+        check_target(preview, force=force)
     show = Preview(preview, bank, images[0], _photo(photos))
     device, options = pick_device(device), LearnOptions(**given)
     judge = load_perceptual(perceptual, otherwise="compact")

@@ -21,7 +21,8 @@ os.environ.setdefault("SVT_LOG", "0")
 class Encoder:
     """One of FFmpeg's encoders.
 
-    quality: option that holds the constant quality, and its default; smaller is better, except for VideoToolbox.
+    quality: option that holds the constant quality, and its default; smaller is better, except for VideoToolbox and
+    Media Foundation. scale: what one step of it is in FFmpeg.
     preset: option that trades speed for size, and its default; None where there is none.
     even: it refuses odd widths and heights.
     aspect: its stream says how wide a pixel is, where PyAV cannot tell the container.
@@ -38,6 +39,7 @@ class Encoder:
     aspect: bool = True
     tag: str | None = None
     prompt: Mapping[str, str] = field(default_factory=dict)
+    scale: int = 1
 
     def streaming(self, width: int, height: int, rate: Fraction) -> dict[str, str]:
         """FFmpeg options for sending over a network: nothing held back, and a limit to the bits per second.
@@ -51,7 +53,7 @@ class Encoder:
     def options(self, quality: int | None, preset: str | None) -> dict[str, str]:
         """FFmpeg options; ``preset`` is ignored by an encoder without one."""
         chosen = dict(self.fixed)
-        chosen[self.quality[0]] = str(self.quality[1] if quality is None else quality)
+        chosen[self.quality[0]] = str(self.scale * (self.quality[1] if quality is None else quality))
         if self.preset is not None:
             chosen[self.preset[0]] = preset or self.preset[1]
         return chosen
@@ -67,6 +69,12 @@ _PROMPT = {
 def _hardware(codec: str, quality: str, preset: tuple[str, str] | None, **fixed: str) -> Encoder:
     tag = "hvc1" if codec == "hevc" else None
     return Encoder(codec, (quality, 23), preset, fixed, "nv12", tag=tag, prompt=_PROMPT.get(quality, {}))
+
+
+def _apple(codec: str, tag: str | None) -> Encoder:
+    # What "-q:v" stands for on FFmpeg's command line; its libraries know no option of that name, and say nothing.
+    fixed = {"flags": "+qscale", "realtime": "0"}
+    return Encoder(codec, ("global_quality", 65), None, fixed, tag=tag, prompt={"realtime": "1"}, scale=118)
 
 
 ENCODERS: dict[str, Encoder] = {
@@ -97,9 +105,9 @@ ENCODERS: dict[str, Encoder] = {
     "hevc_qsv": _hardware("hevc", "global_quality", ("preset", "faster")),
     "h264_amf": _hardware("h264", "qvbr_quality_level", None, rc="qvbr"),
     "hevc_amf": _hardware("hevc", "qvbr_quality_level", None, rc="qvbr"),
-    "h264_videotoolbox": Encoder("h264", ("q:v", 65), None, {"realtime": "0"}, prompt={"realtime": "1"}),
-    "hevc_videotoolbox": Encoder("hevc", ("q:v", 65), None, {"realtime": "0"}, tag="hvc1", prompt={"realtime": "1"}),
-    "h264_mf": _hardware("h264", "quality", None, rate_control="quality"),
+    "h264_videotoolbox": _apple("h264", None),
+    "hevc_videotoolbox": _apple("hevc", "hvc1"),
+    "h264_mf": Encoder("h264", ("quality", 70), None, {"rate_control": "quality"}, "nv12"),
 }
 """FFmpeg's name of an encoder -> what is to know of it."""
 
@@ -138,5 +146,8 @@ def working_encoders() -> list[str]:
 
 def no_encoder(name: str, width: int, height: int, reason: str) -> SinkError:
     """The error for an encoder that does not open."""
-    there = ", ".join(working_encoders()) or "none at all"
-    return SinkError(f"{name} cannot encode {width}x{height} on this machine ({reason}); there are: {there}")
+    there = working_encoders()
+    if name in there:
+        return SinkError(f"{name} cannot encode {width}x{height} so ({reason}): check --quality and --preset")
+    known = ", ".join(there) or "none at all"
+    return SinkError(f"{name} cannot encode {width}x{height} on this machine ({reason}); there are: {known}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,10 @@ class PlaylistTarget(Target):
 
     def __init__(self, path: Path, *, live: bool, force: bool) -> None:
         check_target(path, force=force)
+        segments = re.compile(rf"{re.escape(path.stem)}\d+\.ts")
+        taken = min((each for each in path.parent.iterdir() if segments.fullmatch(each.name)), default=None)
+        if taken is not None and not force:
+            raise UsageError(f"{taken}, a segment of such a playlist, exists already; choose another name, or --force")
         # FFmpeg does not find old segments again, to delete them, under an address that begins with file:
         super().__init__(str(path), "hls", str(path.absolute()))
         self._path = path
