@@ -8,7 +8,7 @@ to the pictures.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
@@ -122,14 +122,17 @@ class Learner:
         crops = self._trainer.crops
         pool = to_tensor(np.stack([crops[number] for number in range(POOL)])).to(device)
         self._pool = pool.contiguous(memory_format=torch.channels_last)
-        self._kept = {
-            name: torch.cat([self._trainer.content(part)[name] for part in self._pool.split(BATCH)])
-            for name in (self._trainer.options.content_layer,)
-        }
+        self._kept: dict[int, dict[str, Tensor]] = {}
         self._learned_on = f"{len(crops.paths)} photos" if photos else "the shipped scenes"
         self.start = self._trainer.began[0]
         self._vector: NDArray[np.float32] = bank.styles[bank.names.index(self.start)].astype(np.float32)
         self._best = self._measure(self._trainer.average[0])
+
+    def _content(self, crops: Iterable[int]) -> dict[str, Tensor]:
+        """Of crops of the pool, each looked at once, when it is first wanted."""
+        for crop in set(crops) - set(self._kept):
+            self._kept[crop] = self._trainer.content(self._pool[crop : crop + 1])
+        return {name: torch.cat([self._kept[crop][name] for crop in crops]) for name in self._kept[0]}
 
     @torch.no_grad()
     def _measure(self, vector: Tensor) -> dict[str, float]:
@@ -138,7 +141,7 @@ class Learner:
         now = trainer.styles.data.clone()
         trainer.styles.data.copy_(vector)
         none = torch.zeros(HELD_OUT, dtype=torch.long)
-        found = trainer.losses(self._pool[:HELD_OUT], none, none, {k: v[:HELD_OUT] for k, v in self._kept.items()})
+        found = trainer.losses(self._pool[:HELD_OUT], none, none, self._content(range(HELD_OUT)))
         trainer.styles.data.copy_(now)
         return {name: float(found[name]) for name in ("style", "content", "paint")}
 
@@ -151,9 +154,9 @@ class Learner:
         draw = np.random.default_rng(o.seed)
         started = checked = perf_counter()
         while done < 1:
-            chosen = torch.from_numpy(HELD_OUT + draw.choice(POOL - HELD_OUT, BATCH, replace=False))
+            chosen = (HELD_OUT + draw.choice(POOL - HELD_OUT, BATCH, replace=False)).tolist()
             try:
-                trainer.update(self._pool[chosen], {name: kept[chosen] for name, kept in self._kept.items()}, done)
+                trainer.update(self._pool[chosen], self._content(chosen), done)
             except TrainingError as error:
                 raise TrainingError(
                     f"step {trainer.step}: the loss is no finite number any more: try --gentle, or another --stroke"

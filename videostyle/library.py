@@ -195,6 +195,8 @@ class Library:
         Raises StyleError for a style that is not the user's, and as ``add`` for the new name.
         """
         self._check_own(name)
+        if card.name != name:
+            self.check_free([card.name], force=False, otherwise=f"videostyle styles remove {card.name}")
         style = described(self.take(name), card)
         path = self.add(style, force=card.name == name)
         if card.name != name:
@@ -227,17 +229,18 @@ class Library:
         self._reread()
         return path
 
-    def check_free(self, names: Collection[str], *, force: bool) -> None:
-        """Raises StyleError where ``add`` would refuse a style for its name."""
+    def check_free(self, names: Collection[str], *, force: bool, otherwise: str = "--force") -> None:
+        """Raises StyleError where ``add`` would refuse a style for its name. otherwise: what would make room for it."""
         for name in names:
-            check_name(name)
+            if check_name(name) == IDENTITY:
+                raise StyleError(f"{name} is the photo itself in every bank: choose another name")
         for entry in self.entries():
             if entry.card.name not in names:
                 continue
             if not entry.shelved.own:
                 raise StyleError(f"style {entry.card.name!r} is shipped with videostyle: choose another name")
             if not force:
-                raise StyleError(f"you have a style {entry.card.name!r} already: choose another name, or --force")
+                raise StyleError(f"you have a style {entry.card.name!r} already: choose another name, or {otherwise}")
 
     def remove(self, name: str) -> Path:
         """Delete one of the user's own styles; returns the file that held it. Raises StyleError for any other."""

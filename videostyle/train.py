@@ -44,7 +44,8 @@ AHEAD, READERS = 4, 6
 """Batches of photos that are decoded ahead of the step that wants them, and the most threads that do it: more of them
 hold up the one that feeds a card."""
 COMPARED, RANGED = 4, 24
-"""Crops that known styles are painted on to find the nearest, and those that tell ranges."""
+"""Crops that known styles are painted on to find the nearest, in their middle alone, for there are many styles and
+little hangs on it; and those that tell ranges."""
 
 
 @dataclass(slots=True)
@@ -160,7 +161,9 @@ class Trainer:
     def _begin_near(self, bank: StyleBank, rows: Tensor) -> list[str]:
         """Each new style begins with the vector of the known one that paints most like it; their names."""
         o = self.options
-        photos = to_tensor(np.stack([self.crops[number] for number in range(COMPARED)])).to(self.device)
+        quarter = o.crop // 4
+        crops = np.stack([self.crops[number][quarter:-quarter, quarter:-quarter] for number in range(COMPARED)])
+        photos = to_tensor(crops).to(self.device)
         target = self.content(photos)
         known = [row for row, name in enumerate(bank.names) if name != IDENTITY or len(bank.names) == 1]
         found = []

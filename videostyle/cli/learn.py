@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 PREVIEW_SIDE = 480
 """Longer side in pixels of the photo in a preview."""
+ENOUGH = 100
+"""Steps after which a style that is far from its picture is unlikely to come much nearer."""
 
 
 @click.command()
@@ -125,6 +127,7 @@ def command(
     show = Preview(preview, bank, images[0], _photo(photos))
     device, options = pick_device(device), LearnOptions(**given)
     judge = load_perceptual(perceptual, otherwise="compact")
+    tell(f"learning {card.name}: looking for known styles that are near")
     learner = Learner(images, card, bank, options, judge, photos, device, end=began + options.seconds)
 
     def follow(step: LearnProgress) -> None:
@@ -139,7 +142,7 @@ def command(
         if so_far is not None:
             learner.style.save(so_far)
         show(bank.styles[bank.names.index(learner.start)])
-        tell(f"learning {card.name}, starting from {learner.start}; {preview} shows how it stands")
+        tell(f"starting from {learner.start}; {preview} shows how it stands")
         with ShareProgress() as bar:
             learner.run(follow)
     except KeyboardInterrupt:
@@ -151,7 +154,10 @@ def command(
         found = {"learned": card.name, "path": str(path), "preview": str(preview), "interrupted": interrupted}
         emit(found | {key: style.recipe[key] for key in ("steps", "seconds", "start", "losses")})
     tell(f"Learned {card.name} ({path}). Try it: videostyle live --style {card.name}")
-    if not interrupted and (distance := style.recipe["losses"]["style"]) > FAR:
+    far = (distance := style.recipe["losses"]["style"]) > FAR
+    if far and style.recipe["steps"] < ENOUGH:
+        tell(f"It is far from the picture yet: {style.recipe['steps']} steps were all there was time for")
+    elif far and not interrupted:
         tell(
             f"It is far from the picture (style distance {distance:.1f}, where others come to 0.5): this "
             "net may be unable to paint like that. Slower, without learning: videostyle keyframes"

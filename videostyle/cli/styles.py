@@ -23,6 +23,7 @@ from videostyle.errors import StyleError, UsageError
 from videostyle.learned import LearnedStyle, load_style_file
 from videostyle.library import Entry, Library, described
 from videostyle.output import check_target, write_error
+from videostyle.pictures import FORMATS
 from videostyle.styles import IDENTITY, StyleBank, StyleCard, StyleMix, check_name, is_bank, parse_mix
 
 if TYPE_CHECKING:
@@ -34,10 +35,11 @@ PAPER, INK = (250, 249, 246), (40, 40, 40)
 
 @click.group(invoke_without_command=True)
 @click.pass_context
-def command(context: click.Context) -> None:
+@report_options
+def command(context: click.Context, as_json: bool) -> None:
     """The styles of this installation and your own. Without a command: list."""
     if context.invoked_subcommand is None:
-        context.invoke(list_styles, as_json=False)
+        context.invoke(list_styles, as_json=as_json)
 
 
 @command.command("list")
@@ -223,6 +225,10 @@ def _describe(entry: Entry) -> dict[str, Any]:
 
 def _single(file: Path, given: dict[str, Any]) -> StyleBank | LearnedStyle:
     """The one style in a file; its card says what is ``given``, and what it said where that leaves something open."""
+    if not file.is_file():
+        raise UsageError(f"{file}: {'a folder' if file.is_dir() else 'there is no such file'}; a style is one file")
+    if file.suffix.lower() in FORMATS:
+        raise UsageError(f"{file} is a picture: videostyle learn {file} --name NAME makes a style of it")
     if not is_bank(file):
         from videostyle.fast_neural_style import read_checkpoint
 
