@@ -20,6 +20,8 @@ from videostyle.yuv import RgbReader, tags_of, upright
 # A seek lands on a keyframe, and the pictures right after one may lean on those before it (open GOP): a run-up of
 # decoded and thrown-away pictures makes the first one that counts a clean one.
 _RUN_UP = 10
+CLOCKED = ("mpegts", "mpeg")
+"""Containers whose time runs on from before the recording began, as FFmpeg calls them."""
 
 
 class FileSource(Closing):
@@ -176,7 +178,7 @@ class FileSource(Closing):
         width, height = self._size if sides == "same" else self._size[::-1]
         rate = stream.average_rate or stream.guessed_rate
         assert self._first is not None
-        self._offset = self._first[1] if part else 0
+        self._offset = self._first[1] if part else self._clock()
         seconds = self._seconds()
         begin = self._offset * self.time_base
         if part and seconds is not None:
@@ -196,8 +198,13 @@ class FileSource(Closing):
             color_transfer=stored.transfer,
             live=self._address is not None and not self._container.duration,
             origin=None if self._address else self.path,
-            origin_span=(begin, self._end) if part else None,
+            origin_span=(begin, self._end) if part or begin else None,
         )
+
+    def _clock(self) -> int:
+        """Where the time of all streams begins: in broadcasts anywhere, and a film of that would begin with nothing."""
+        start = self._container.start_time if self._container.format.name in CLOCKED else None
+        return 0 if not start or start < 0 else int(Fraction(start, av.time_base) / self.time_base)
 
     def _seconds(self) -> float | None:
         """Length of the video as its header says, None where it does not say."""
