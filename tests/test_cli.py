@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib
 import io
 import json
@@ -211,6 +212,22 @@ def test_outputs_are_not_overwritten_unless_forced_and_inputs_never(tmp_path: Pa
         check_paths(other, there, force=False)
     with pytest.raises(UsageError, match="is the input itself"):
         check_paths(there, tmp_path / "." / "there.mp4", force=True)
+
+
+def test_a_folder_of_pictures_is_not_painted_over_while_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "seq").mkdir()
+    (tmp_path / "seq/1.png").touch()
+    for source in ("seq", "images:seq", "seq/*.png"):
+        for output in ("images:seq", "seq/"):
+            with pytest.raises(UsageError, match="is the input itself"), contextlib.chdir(tmp_path):
+                check_paths(source, output, force=True)
+
+
+def test_what_the_system_refuses_is_one_plain_line(tmp_path: Path, capsys: Captured) -> None:
+    name = "x" * 300 + ".mp4"
+    assert run(["video", "synthetic:64x48", str(tmp_path / name)]) == 1
+    err = capsys.readouterr().err
+    assert err == f"videostyle: {tmp_path / name}: File name too long\n"
 
 
 def report(**changes: object) -> RunReport:

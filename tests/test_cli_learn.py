@@ -146,6 +146,7 @@ def test_learning_again_on_another_body(home: Path, tmp_path: Path, capsys: Capt
         (["a.png", "--name", "mine", "--perceptual", "nowhere"], "no perceptual weights at"),
         (["a.png", "--name", "mine", "--preview", "mine.txt"], "pictures are written as"),
         (["a.png", "--name", "mine", "--preview", "a.png"], "a.png exists already"),
+        (["a.png", "--name", "identity"], "is the photo itself"),
     ],
 )
 def test_what_it_refuses(

@@ -124,6 +124,14 @@ def test_all_styles_of_one_net_are_there_to_switch_to() -> None:
     assert set(bank.names) == {"identity", "rain", "sun", "snow"}
 
 
+def test_a_source_is_not_recorded_over(capsys: Captured) -> None:
+    make_clip(Path("clip.mp4"))
+    clip = Path("clip.mp4").read_bytes()
+    assert run([*LIVE, "--source", "clip.mp4", "--record", "clip.mp4", "--force"]) == 2
+    assert "is the input itself" in capsys.readouterr().err
+    assert Path("clip.mp4").read_bytes() == clip
+
+
 def test_own_styles_have_keys() -> None:
     shipped = [f"style-{number}" for number in range(12)]
     assert keyed([*shipped, "mine"], {"mine"}) == (*shipped[:8], "mine", *shipped[8:])

@@ -154,6 +154,21 @@ def test_add_of_what_is_none(
     assert sorted(home.iterdir()) == before
 
 
+def test_names_that_are_taken_are_said_with_a_way_out(home: Path, tmp_path: Path, capsys: Captured) -> None:
+    tiny_bank(IDENTITY, "hail", styles_seed=4).save(tmp_path / "hail.safetensors")
+    assert run(["styles", "add", str(tmp_path / "hail.safetensors")]) == 0
+    for name, told in {"my-rain": "videostyle styles remove my-rain", "identity": "is the photo itself"}.items():
+        assert run(["styles", "rename", "hail", name]) == 2
+        assert told in capsys.readouterr().err
+    for file, told in {"none.pth": "No such file", "home": "a folder", "photo.png": "videostyle learn"}.items():
+        (tmp_path / "photo.png").touch()
+        (tmp_path / "home").mkdir(exist_ok=True)
+        assert run(["styles", "add", str(tmp_path / file), "--name", "new"]) == 2
+        assert told in capsys.readouterr().err
+    assert run(["styles", "--json"]) == 0
+    assert {style["name"] for style in said(capsys)["styles"]} >= {"hail", "my-rain"}
+
+
 def test_sheet_of_one_style(home: Path, photo: Path, tmp_path: Path, capsys: Captured) -> None:
     output = tmp_path / "sheet.png"
     arguments = ["styles", "sheet", str(photo), str(output), "--style", "my-rain", "--device", "cpu", "--size", "40"]

@@ -108,7 +108,10 @@ def test_bad_requests_leave_no_output(arguments: list[str], said: str, folder: P
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals for one process")
 @pytest.mark.parametrize(
     ("number", "code", "background"),
-    [(signal.SIGINT, 130, False), (signal.SIGTERM, 143, False), (signal.SIGTERM, 143, True)],
+    [
+        *[(signal.SIGINT, 130, False), (signal.SIGTERM, 143, False), (signal.SIGTERM, 143, True)],
+        *[(signal.SIGHUP, 129, False)] * hasattr(signal, "SIGHUP"),
+    ],
 )
 def test_what_is_interrupted_plays(number: signal.Signals, code: int, background: bool, folder: Path) -> None:
     options = ["--style", "rain", "--preset", "ultrafast", "--quality", "5", "--json"]

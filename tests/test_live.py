@@ -319,6 +319,16 @@ def test_r_and_v_switch_recording_and_camera_on_and_off() -> None:
     assert not stage.session.failures
 
 
+def test_a_camera_that_does_not_open_is_not_said_to_be_on() -> None:
+    def refuse(spec: str | Path, info: StreamInfo, **options: Any) -> ScriptedSink:
+        raise SinkError("there is no virtual camera")
+
+    stage = make(ScriptedSource(40, lambda index: time.sleep(0.005), live=True), {5: "v", 20: "v"}, opener=refuse)
+    stage.session.run()
+    assert "virtual camera on" not in stage.said
+    assert stage.said.count("virtual camera ended: there is no virtual camera") == 2
+
+
 def test_a_second_recording_does_not_overwrite_the_first(tmp_path: Path) -> None:
     (tmp_path / "me.mp4").touch()
     opener = Opener(ScriptedSink(), ScriptedSink())

@@ -267,6 +267,37 @@ def test_an_interruption_leaves_a_playable_part_beside_it(tmp_path: Path) -> Non
     assert packets(Path(sink.output), "audio")[-1][1] == pytest.approx(1.5, abs=0.05)
 
 
+def test_an_interruption_overwrites_no_part_of_another(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", frames=30)
+    (tmp_path / "out.partial.mp4").write_text("mine")
+    with FileSource(clip) as source:
+        sink = FileSink(tmp_path / "out.mp4", source.info)
+        for frame in itertools.islice(source, 10):
+            sink.write(frame)
+        sink.close(complete=False)
+    assert (tmp_path / "out.partial.mp4").read_text() == "mine"
+    assert sink.output == str(tmp_path / "out.partial-2.mp4")
+
+
+def test_a_broadcast_whose_clock_runs_on_begins_at_its_beginning(tmp_path: Path) -> None:
+    first = 100 * 90000
+    clip = make_clip(
+        tmp_path / "clip.ts",
+        times=[first + 3600 * index for index in range(50)],
+        time_base=Fraction(1, 90000),
+        rate=25,
+        audio_start=Fraction(100),
+    )
+    before = {kind: [float(time) for _, time in packets(clip, kind)] for kind in ("audio", "video")}
+    copy(clip, tmp_path / "out.mp4")
+    times = [float(time) for time in video_times(tmp_path / "out.mp4")]
+    sound = [float(time) for _, time in packets(tmp_path / "out.mp4", "audio")]
+    assert 0 <= times[0] < 0.1
+    assert times[-1] < 2.1
+    assert len(sound) == len(before["audio"])
+    assert sound[0] - times[0] == pytest.approx(before["audio"][0] - min(before["video"]), abs=0.003)
+
+
 def test_nothing_is_visible_before_it_is_whole_and_nothing_without_frames(tmp_path: Path) -> None:
     sink = FileSink(tmp_path / "out.mp4", INFO)
     for frame in frames_of(5):

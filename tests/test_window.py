@@ -78,6 +78,18 @@ def test_keys_go_by_what_they_type_or_are_called(opened: WindowSink, pygame: Any
     assert heard == ["1", "n", "N", "+", "left", "f12", "escape", "space"]
 
 
+def test_a_key_that_is_held_down_is_heard_again_only_where_it_goes_a_step(opened: WindowSink, pygame: Any) -> None:
+    heard: list[str] = []
+    opened.on_key = heard.append
+    for key in ("r", "+"):
+        for _ in range(3):
+            press(pygame, "=" if key == "+" else key, key)
+    pygame.event.post(pygame.event.Event(pygame.KEYUP, key=pygame.key.key_code("r"), unicode="r", mod=0))
+    press(pygame, "r", "r")
+    opened.pump()
+    assert heard == ["r", "+", "+", "+", "r"]
+
+
 def test_clicks_and_the_close_button_are_heard(opened: WindowSink, pygame: Any) -> None:
     clicks: list[tuple[float, float]] = []
     closes: list[str] = []

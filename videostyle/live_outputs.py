@@ -84,10 +84,8 @@ class LiveOutputs:
             self._tell("recording ended")
             return
         path = self._next_recording()
-        self.sinks.start(
-            RECORDING, lambda: self._open_recording(path), slack=ENCODER_SLACK, patience=_RECORDING_PATIENCE
-        )
-        self._tell(f"recording to {path}")
+        opener = self._telling(f"recording to {path}", lambda: self._open_recording(path))
+        self.sinks.start(RECORDING, opener, slack=ENCODER_SLACK, patience=_RECORDING_PATIENCE)
 
     def toggle_camera(self) -> None:
         """Let the virtual camera go, or begin to feed it."""
@@ -95,8 +93,7 @@ class LiveOutputs:
             self.sinks.end(CAMERA)
             self._tell("virtual camera off")
             return
-        self.sinks.start(CAMERA, self._open_camera)
-        self._tell("virtual camera on")
+        self.sinks.start(CAMERA, self._telling("virtual camera on", self._open_camera))
 
     def save(self, frame: Frame) -> None:
         """Write a frame's picture as PNG into the present folder, in a thread of its own."""
@@ -119,6 +116,16 @@ class LiveOutputs:
 
     def _record(self, sink: FrameSink) -> None:
         self.sinks.start(RECORDING, lambda: sink, slack=ENCODER_SLACK, patience=_RECORDING_PATIENCE)
+
+    def _telling(self, line: str, opener: Callable[[], FrameSink]) -> Callable[[], FrameSink]:
+        """An opener that says so once it is true."""
+
+        def opened() -> FrameSink:
+            sink = opener()
+            self._tell(line)
+            return sink
+
+        return opened
 
     def _open_recording(self, path: Path) -> FrameSink:
         return self._open(path, self._info, force=self._wanted.force, **self._wanted.encoding)

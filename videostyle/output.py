@@ -34,8 +34,12 @@ def hidden_name(path: Path) -> Path:
 
 
 def partial_name(path: Path) -> Path:
-    """Where the usable part of an interrupted output ends up: visible, next to the target."""
-    return path.with_name(f"{path.stem}.partial{path.suffix}")
+    """Where the usable part of an interrupted output ends up: visible, next to the target, and no file yet."""
+    number, found = 1, path.with_name(f"{path.stem}.partial{path.suffix}")
+    while found.exists():
+        number += 1
+        found = path.with_name(f"{path.stem}.partial-{number}{path.suffix}")
+    return found
 
 
 def write_error(exc: OSError, path: Path) -> SinkError:

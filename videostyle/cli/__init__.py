@@ -83,17 +83,19 @@ def main() -> NoReturn:
     """The program."""
     terminated = []
 
-    def on_sigterm(number: int, place: FrameType | None) -> None:
-        # What stops services and jobs leaves outputs as whole as Ctrl-C does, and by the same way. Jobs in the
-        # background are started with SIGINT ignored; they must still end.
+    def on_end(number: int, place: FrameType | None) -> None:
+        # What stops services and jobs leaves outputs as whole as Ctrl-C does, and by the same way; so does a terminal
+        # that is closed. Jobs in the background are started with SIGINT ignored; they must still end.
         terminated.append(number)
         handler = signal.getsignal(signal.SIGINT)
         (handler if callable(handler) else signal.default_int_handler)(number, place)
 
-    signal.signal(signal.SIGTERM, on_sigterm)
+    signal.signal(signal.SIGTERM, on_end)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+        signal.signal(signal.SIGHUP, on_end)
     try:
         code = run(sys.argv[1:])
-        code = TERMINATED if terminated and code == INTERRUPTED else code
+        code = 128 + terminated[0] if terminated and code == INTERRUPTED else code
     except BrokenPipeError:
         # Whoever read our output has left; the interpreter must not complain about that on its way out either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -109,6 +111,8 @@ def _explain(error: Exception) -> tuple[str, int]:
         context = error.ctx if isinstance(error, click.UsageError) else None
         place = context.command_path if context else "videostyle"
         return f"{error.format_message().rstrip('.')} (see {place} --help)", error.exit_code
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}", 1
     return f"{type(error).__name__}: {error} (unexpected: run again with --debug to see where)", 1
 
 

@@ -111,7 +111,11 @@ class Painting:
 _PAINTING = (
     click.option("--style", metavar="MIX", help="What to paint like: NAME, or NAME:WEIGHT,NAME:WEIGHT."),
     click.option(
-        "--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="0 is the photo, 1 the style."
+        "--strength",
+        type=click.FloatRange(0, 1),
+        default=1.0,
+        show_default=True,
+        help="0 is the photo as the net sees it, 1 the style.",
     ),
     click.option("--keep-color", is_flag=True, help="Take the brush strokes of the style, not its colours."),
     click.option(
@@ -226,12 +230,12 @@ def check_paths(source: str | Path, output: str | Path, *, force: bool) -> None:
 
     Raises UsageError for an output file that exists, unless ``force``, and for one that is its own input.
     """
-    target = Path(output)
-    if not target.is_file():
-        return
-    if Path(source).exists() and target.samefile(source):
+    target, origin = (Path(str(of).removeprefix("images:").removeprefix("file:")) for of in (output, source))
+    if "*" in origin.name or "?" in origin.name:
+        origin = origin.parent
+    if target.exists() and origin.exists() and target.samefile(origin):
         raise UsageError(f"{output} is the input itself: choose another output")
-    if not force:
+    if target.is_file() and not force:
         raise UsageError(f"{output} exists already: choose another output, or --force to overwrite it")
 
 

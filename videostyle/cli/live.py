@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from videostyle.cli import INTERRUPTED, TERMINATED
-from videostyle.cli.common import Painting, emit, force_option, painting_options, report_options, tell
+from videostyle.cli.common import Painting, check_paths, emit, force_option, painting_options, report_options, tell
 from videostyle.controls import DIGITS
 from videostyle.errors import UsageError
 from videostyle.library import Library
@@ -42,7 +40,7 @@ USUAL_FPS = 30.0
     metavar="[DEVICE]",
     help="Be a camera for other programs: the first virtual one, or DEVICE.",
 )
-@click.option("--stream", metavar="URL", help="Send to an address: rtmp://, srt://, or a playlist .m3u8.")
+@click.option("--stream", metavar="URL", help="Send to an address: rtmp://, rtsp://, http://, or a playlist .m3u8.")
 @click.option("--no-window", is_flag=True, help="Show nothing: for --record, --virtual-camera, --stream.")
 @click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="S", help="End after S seconds.")
 @click.option(
@@ -91,6 +89,8 @@ def command(
         raise UsageError(
             "--smooth best looks at frames that are yet to come, which live there are none of: choose auto"
         )
+    if record is not None:
+        check_paths(source, record, force=force)
     library = Library()
     picture = style_picture(painting, library)
     painting = painting if picture is None else replace(painting, style=None)
@@ -184,5 +184,5 @@ def conclude(session: LiveSession, report: RunReport, *, as_json: bool) -> int:
     if as_json:
         emit(report.to_json())
     if session.signal is not None:
-        return INTERRUPTED if session.signal == signal.SIGINT else TERMINATED
+        return 128 + session.signal
     return 1 if session.failures else 0

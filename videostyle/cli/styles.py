@@ -13,6 +13,7 @@ import click
 from videostyle.cli.common import (
     Painting,
     card_options,
+    check_paths,
     emit,
     force_option,
     painting_options,
@@ -110,6 +111,7 @@ def sheet(
     """Paint PHOTO in every style, or in that of --style, and write all of them on one labelled sheet."""
     from videostyle.pictures import check_picture_target, load_picture, save_picture
 
+    check_paths(photo, output, force=force)
     check_picture_target(output, force=force)
     library = _library()
     if not library.entries():
@@ -226,7 +228,7 @@ def _describe(entry: Entry) -> dict[str, Any]:
 def _single(file: Path, given: dict[str, Any]) -> StyleBank | LearnedStyle:
     """The one style in a file; its card says what is ``given``, and what it said where that leaves something open."""
     if not file.is_file():
-        raise UsageError(f"{file}: {'a folder' if file.is_dir() else 'there is no such file'}; a style is one file")
+        raise UsageError(f"{file}: {'a folder' if file.is_dir() else 'No such file'}; a style is one file")
     if file.suffix.lower() in FORMATS:
         raise UsageError(f"{file} is a picture: videostyle learn {file} --name NAME makes a style of it")
     if not is_bank(file):

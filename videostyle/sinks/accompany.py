@@ -64,7 +64,7 @@ class Accompaniment:
                 self._tracks[stream.index] = track
         if self._left_out:
             kinds = ", ".join(f"{count} x {kind}" for kind, count in self._left_out.items())
-            notes.append(f"left out, {suffix} cannot hold it or nobody could read it: {kinds}")
+            notes.append(f"left out, for it is not carried over into {suffix}: {kinds}")
         self._copy_metadata()
         self._going = {*self._tracks}
         self._packets = self._demux()
@@ -110,6 +110,8 @@ class Accompaniment:
             if main is None or stream.index != main.index:
                 self._left_out["further video or cover picture"] += 1
             return None
+        if stream.type == "data" and self._origin.chapters():
+            return None  # they lie in such a stream of MP4, and go along
         if stream.codec_context is None or stream.type not in ("audio", "subtitle"):
             self._left_out[f"{stream.type} stream"] += 1
             return None

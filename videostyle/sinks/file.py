@@ -113,8 +113,8 @@ class FileSink(Closing):
             self._discard()
             self.notes.append("no frames came, so no file was written")
             return
+        self._output = None  # until it is whole: a second Ctrl-C may come between
         self._guarded(self._finish, complete)
-        self._output = None
         self._output = self._target.settle(complete)
         if not complete:
             self.notes.append(f"interrupted: the first {self._seconds:.1f} seconds are in {self._output}")

@@ -125,11 +125,7 @@ class RecordingTarget(FileTarget):
         return str(self._written)
 
     def _place(self, path: Path) -> Path:
-        number, place = 1, partial_name(path)
-        while place.exists():
-            number += 1
-            place = path.with_name(f"{path.stem}.partial-{number}{path.suffix}")
-        return place
+        return partial_name(path)
 
     def _partial(self) -> Path:
         return self._written
