@@ -313,3 +313,11 @@ def test_a_preview_leaves_the_stream_alone() -> None:
     assert np.array_equal(style.preview(picture(), parse_mix("sun")), 255 - picture())
     np.testing.assert_allclose(engine.vectors[0], 0.5 * bank.styles[0] + 0.5 * bank.styles[2], atol=1e-6)
     assert str(style.mix) == "rain"
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
+def test_a_preview_is_as_strong_as_the_stream_where_the_net_cannot_fade(strength: float) -> None:
+    bank = tiny_transformer_bank()
+    style, _ = stylizer(bank, bank.names[0], strength=strength)
+    image = picture()
+    assert np.array_equal(style.preview(image, style.mix), style(frame(image)).image)
