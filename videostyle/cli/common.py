@@ -231,7 +231,7 @@ def check_paths(source: str | Path, output: str | Path, *, force: bool) -> None:
     Raises UsageError for an output file that exists, unless ``force``, and for one that is its own input.
     """
     target, origin = (Path(str(of).removeprefix("images:").removeprefix("file:")) for of in (output, source))
-    if "*" in origin.name or "?" in origin.name:
+    if not origin.exists() and ("*" in origin.name or "?" in origin.name):
         origin = origin.parent
     if target.exists() and origin.exists() and target.samefile(origin):
         raise UsageError(f"{output} is the input itself: choose another output")
