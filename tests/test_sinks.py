@@ -174,6 +174,13 @@ def test_metadata_chapters_and_languages_are_kept(tmp_path: Path) -> None:
             assert [chapter["metadata"]["title"] for chapter in container.chapters()] == ["one", "two"]
 
 
+def test_chapters_of_mp4_are_not_said_to_be_left_out(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", frames=60, chapters=[(0, 1, "one"), (1, 2, "two")])
+    with av.open(str(clip)) as container:
+        assert [stream.type for stream in container.streams] == ["video", "audio", "data"]
+    assert copy(clip, tmp_path / "out.mp4").notes == []
+
+
 @pytest.mark.parametrize(("suffix", "codec"), [(".mp4", "mov_text"), (".mkv", "subrip"), (".webm", "webvtt")])
 def test_text_subtitles_go_along(tmp_path: Path, suffix: str, codec: str) -> None:
     lines = [(0.2, 0.8, "Hello <i>there</i>"), (1.0, 1.6, "Zweite Zeile: äöü")]

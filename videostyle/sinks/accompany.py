@@ -62,6 +62,8 @@ class Accompaniment:
             track = self._track(stream)
             if track is not None:
                 self._tracks[stream.index] = track
+        if "mp4" in self._origin.format.name and self._origin.chapters():
+            self._left_out -= Counter({"data stream": 1})  # chapters lie in one, and go along
         if self._left_out:
             kinds = ", ".join(f"{count} x {kind}" for kind, count in self._left_out.items())
             notes.append(f"left out, for it is not carried over into {suffix}: {kinds}")
@@ -110,8 +112,6 @@ class Accompaniment:
             if main is None or stream.index != main.index:
                 self._left_out["further video or cover picture"] += 1
             return None
-        if stream.type == "data" and self._origin.chapters():
-            return None  # they lie in such a stream of MP4, and go along
         if stream.codec_context is None or stream.type not in ("audio", "subtitle"):
             self._left_out[f"{stream.type} stream"] += 1
             return None
