@@ -1,4 +1,4 @@
-"""HDR and wide-gamut pictures brought to 8-bit BT.709: transfer functions, gamut and tone curve, in numpy.
+"""HDR and wide-gamut pictures brought to 8-bit BT.709: transfer functions, gamut and tone curve.
 
 The way of one pixel: signal -> linear light in cd/m2 (SMPTE ST 2084 for PQ, ITU-R BT.2100 for HLG) -> tone curve
 (ITU-R BT.2390) on the largest of R, G, B, which keeps the hue -> BT.709 primaries (ITU-R BT.2087, clipped) -> sRGB
@@ -8,9 +8,14 @@ darker than about 90 cd/m2 keeps its brightness, highlights are bent in below wh
 
 from __future__ import annotations
 
+from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import av
 import numpy as np
+from av.filter import Graph
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
@@ -27,8 +32,8 @@ WIDE_PRIMARIES = ("bt2020", "smpte432")
 _PQ_M1, _PQ_M2 = 2610 / 16384, 2523 / 4096 * 128
 _PQ_C1, _PQ_C2, _PQ_C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
 _HLG_A, _HLG_B, _HLG_C = 0.17883277, 0.28466892, 0.55991073
-_CODES = 4096  # 12 bits of signal: two more than the sources have, small enough to stay in the L1 cache
-_BAND = 1 << 15  # pixels worked on at once: the intermediate floats stay in the L2 cache
+_GRID = 65  # colours a side of the table: no more than 2 codes of 255 off in films, and 0.25 on average, as by rounding
+_ROWS = 16  # looked up at a time: they stay in the processor's cache
 
 _CHROMATICITIES = {
     "bt709": ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060), (0.3127, 0.3290)),
@@ -97,59 +102,76 @@ def _to_xyz(name: str) -> NDArray[np.float64]:
     return np.asarray(xyz[:, :3] * np.linalg.solve(xyz[:, :3], xyz[:, 3]))
 
 
-class ToSdr:
-    """Brings RGB of one stream to 8-bit sRGB with BT.709 primaries, through lookup tables.
+def to_linear(signal: Floats, transfer: str, primaries: str, peak: float = HDR_PEAK) -> Floats:
+    """RGB signal (..., 3), 0..1, as linear light of BT.709: 0..1 too, or beyond where BT.709 lacks the colour.
 
     transfer: FFmpeg's name; PQ and HLG are tone-mapped, anything else keeps its curve and only changes primaries.
     primaries: FFmpeg's name; unknown ones are taken as BT.2020 for HDR and as BT.709 otherwise.
     peak: brightest the stream gets, in cd/m2 (MaxCLL or the mastering display); HLG is a 1000 cd/m2 system here.
     """
-
-    def __init__(self, transfer: str, primaries: str, peak: float = HDR_PEAK) -> None:
-        hdr = transfer in (PQ, HLG)
-        peak = HDR_PEAK if transfer == HLG else min(max(peak, SDR_WHITE), 10000.0)
-        if primaries not in _CHROMATICITIES:
-            primaries = "bt2020" if hdr else "bt709"
-        signal = np.arange(_CODES) / (_CODES - 1)
-        # All tables hold light as a fraction of ``top``, indexed by its square root: fine steps in the shadows.
-        light = signal**2
-        if transfer == PQ:
-            linear, top = np.minimum(pq_to_nits(signal), peak), peak
-        elif transfer == HLG:
-            linear, top = hlg_to_scene(signal) * peak, peak
-        else:
-            linear, top = srgb_to_linear(signal) * SDR_WHITE, SDR_WHITE
-        self._linear = (linear / top).astype(np.float32)
+    hdr = transfer in (PQ, HLG)
+    if primaries not in _CHROMATICITIES:
+        primaries = "bt2020" if hdr else "bt709"
+    if transfer == PQ:
+        peak = min(max(peak, SDR_WHITE), 10000.0)
+        nits = np.minimum(pq_to_nits(signal), peak)
+    elif transfer == HLG:
+        peak = HDR_PEAK
+        scene = hlg_to_scene(signal)
+        luminance = scene @ np.array([0.2627, 0.6780, 0.0593])
         # BT.2100 OOTF: display light = scene light x (scene luminance)^(gamma - 1), gamma 1.2 at 1000 cd/m2.
-        self._ootf = np.power(light, 0.2).astype(np.float32) if transfer == HLG else None
-        nits = np.maximum(light * top, 1e-6)
-        self._tone = (tone_curve(nits, peak) / nits * (top / SDR_WHITE)).astype(np.float32) if hdr else None
-        self._matrix = np.ascontiguousarray(primaries_matrix(primaries).T, dtype=np.float32)
-        self._signal = np.round(255 * linear_to_srgb(light)).astype(np.uint8)
-
-    def __call__(self, rgb: NDArray[np.uint16]) -> NDArray[np.uint8]:
-        """uint16 (H, W, 3), the full 16 bits used, to uint8 (H, W, 3)."""
-        flat = np.ascontiguousarray(rgb).reshape(-1, 3)
-        out = np.empty(flat.shape, np.uint8)
-        for start in range(0, len(flat), _BAND):
-            self._band(flat[start : start + _BAND], out[start : start + _BAND])
-        return out.reshape(rgb.shape)
-
-    def _band(self, codes: NDArray[np.uint16], out: NDArray[np.uint8]) -> None:
-        light = self._linear.take(codes >> 4)
-        if self._ootf is not None:
-            luminance = light @ np.array([0.2627, 0.6780, 0.0593], np.float32)  # BT.2100
-            light *= _lookup(self._ootf, luminance)[:, None]
-        if self._tone is not None:
-            largest = np.maximum(np.maximum(light[:, 0], light[:, 1]), light[:, 2])
-            light *= _lookup(self._tone, largest)[:, None]
-        out[:] = _lookup(self._signal, light @ self._matrix)
+        nits = scene * (peak * luminance**0.2)[..., None]
+    else:
+        nits = srgb_to_linear(signal) * SDR_WHITE
+    if hdr:
+        largest = np.maximum(nits.max(-1, keepdims=True), 1e-6)
+        nits = nits * (tone_curve(largest, peak) / largest)
+    return np.asarray(nits / SDR_WHITE @ primaries_matrix(primaries).T)
 
 
-def _lookup(table: NDArray[Any], light: NDArray[np.float32]) -> NDArray[Any]:
-    """The table's entry for each light value 0..1 (clipped), by square root."""
-    index = np.clip(light, 0, 1, out=light if light.ndim == 2 else None)
-    np.sqrt(index, out=index)
-    index *= _CODES - 1
-    index += 0.5
-    return np.asarray(table.take(index.astype(np.uint16)))
+class SdrFilter:
+    """sRGB of the frames of one stream, all of one size, with BT.709 primaries: ``to_linear`` by FFmpeg's lut3d.
+
+    Between the table's points it is interpolated (tetrahedra), so the table holds x of x^2 + x = linear light: even
+    steps to the eye, but no steep way through zero, where the colours begin that BT.709 lacks.
+    """
+
+    FORMAT = "gbrp16le"
+    """Of the frames that go in, full range; the only one that lut3d has SIMD for."""
+    _PLANES = 1, 2, 0  # green, blue, red
+
+    def __init__(self, width: int, height: int, transfer: str, primaries: str, peak: float = HDR_PEAK) -> None:
+        axis = np.linspace(0, 1, _GRID)
+        blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")
+        light = to_linear(np.stack([red, green, blue], -1).reshape(-1, 3), transfer, primaries, peak)
+        white = _root(np.array(1.0))
+        table = (_root(light) / white).ravel().tolist()
+        roots = np.arange(1 << 16) / ((1 << 16) - 1) * white
+        self._signal = np.round(255 * linear_to_srgb(roots**2 + roots)).astype(np.uint8)
+        self._graph = Graph()
+        with TemporaryDirectory(prefix="videostyle-") as folder:
+            path = Path(folder) / "sdr.cube"
+            path.write_text(f"LUT_3D_SIZE {_GRID}\n" + "%.6f %.6f %.6f\n" * len(light) % tuple(table))
+            pixels = av.VideoFormat(self.FORMAT)
+            nodes = (
+                self._graph.add_buffer(width=width, height=height, format=pixels, time_base=Fraction(1, 1000)),
+                self._graph.add("lut3d", file=str(path), interp="tetrahedral"),
+                self._graph.add("buffersink"),
+            )
+            self._graph.link_nodes(*nodes).configure()
+
+    def __call__(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
+        """uint8 (H, W, 3)."""
+        self._graph.push(frame)
+        made: Any = self._graph.vpull()
+        out = np.empty((made.height, made.width, 3), np.uint8)
+        planes = [np.frombuffer(plane, np.uint16).reshape(made.height, -1)[:, : made.width] for plane in made.planes]
+        for top in range(0, made.height, _ROWS):
+            rows = slice(top, top + _ROWS)
+            for channel, plane in zip(self._PLANES, planes, strict=True):
+                out[rows, :, channel] = self._signal.take(plane[rows])
+        return out
+
+
+def _root(light: Floats) -> Floats:
+    return np.asarray(np.copysign(np.sqrt(np.abs(light) + 0.25) - 0.5, light))

@@ -10,9 +10,8 @@ from typing import Any, Literal
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
-from numpy.typing import NDArray
 
-from videostyle.color import HDR_PEAK, HLG, PQ, WIDE_PRIMARIES, ToSdr
+from videostyle.color import HDR_PEAK, HLG, PQ, WIDE_PRIMARIES, SdrFilter
 from videostyle.frame import Image
 
 # Numbers of ITU-T H.273, under FFmpeg's names.
@@ -112,15 +111,15 @@ class RgbReader:
         self.note: str | None = None
         self._size = first.width, first.height
         self._reformatter = VideoReformatter()
-        self._to_sdr: ToSdr | None = None
+        self._to_sdr: SdrFilter | None = None
         transfer, primaries = tags.transfer or "", tags.primaries or ""
         if transfer in (PQ, HLG):
             peak = peak_of(first)
-            self._to_sdr = ToSdr(transfer, primaries, peak)
+            self._to_sdr = SdrFilter(*self._size, transfer, primaries, peak)
             kind = f"PQ, {peak:.0f} cd/m2" if transfer == PQ else "HLG"
             self.note = f"HDR ({kind}) was tone-mapped to 8-bit SDR with BT.709 colours"
         elif primaries in WIDE_PRIMARIES:
-            self._to_sdr = ToSdr(transfer, primaries)
+            self._to_sdr = SdrFilter(*self._size, transfer, primaries)
             self.note = f"wide colours ({primaries}) were brought to BT.709"
 
     def __call__(self, frame: av.VideoFrame) -> Image:
@@ -131,15 +130,15 @@ class RgbReader:
         rgb = self._reformatter.reformat(
             frame,
             *self._size,
-            format="rgb48le" if self._to_sdr else "rgb24",
+            format=SdrFilter.FORMAT if self._to_sdr else "rgb24",
             src_colorspace=matrix,
             dst_colorspace=matrix,
             src_color_range=_FULL_RANGE if full else 1,
             dst_color_range=_FULL_RANGE,
             interpolation=_EXACT if (frame.width, frame.height) == self._size else _BILINEAR,
         )
-        pixels: NDArray[Any] = rgb.to_ndarray()
-        return self._to_sdr(pixels) if self._to_sdr else pixels
+        pixels: Any = self._to_sdr(rgb) if self._to_sdr else rgb.to_ndarray()
+        return np.asarray(pixels, np.uint8)
 
 
 class YuvWriter:
