@@ -3,6 +3,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -379,11 +380,11 @@ def test_a_folder_without_permission_is_said(guarded: Path) -> None:
         FileSink(guarded / "out.mp4", INFO)
 
 
-def fill(path: Path) -> None:
+def fill(path: Path, count: int = 60, *, live: bool = False) -> None:
     noise = np.random.default_rng(0)
-    info = StreamInfo(320, 240, Fraction(1, 30), rate=Fraction(30))
+    info = StreamInfo(320, 240, Fraction(1, 30), rate=Fraction(30), live=live)
     with FileSink(path, info, quality=1) as sink:
-        for index in range(60):
+        for index in range(count):
             sink.write(Frame(noise.integers(0, 255, (240, 320, 3), np.uint8), index, index, Fraction(1, 30), 0.0))
 
 
@@ -399,19 +400,39 @@ def test_a_file_that_may_not_grow_is_an_error_and_leaves_nothing(tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_named_and_nothing_is_left(tmp_path: Path) -> None:
-    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(tmp_path)]
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[None]:
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     try:
         subprocess.run(mount, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("needs the right to mount a small disk")
     try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_named_and_nothing_is_left(tmp_path: Path) -> None:
+    with small_disk(tmp_path, "200k"):
         for name in ("out.mp4", "out.mkv"):
             with pytest.raises(SinkError, match=f"{name}: the disk of .* is full"):
                 fill(tmp_path / name)
             assert list(tmp_path.iterdir()) == []
-    finally:
-        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_what_was_written_before_the_disk_is_full_plays(tmp_path: Path, suffix: str, live: bool) -> None:
+    with small_disk(tmp_path, "12M"):
+        with pytest.raises(SinkError, match=r"the disk of .* is full"):
+            fill(tmp_path / f"out.{suffix}", 200, live=live)
+        partial = tmp_path / f"out.partial.{suffix}"
+        assert [path.name for path in tmp_path.iterdir()] == [partial.name]
+        assert partial.stat().st_size > 2_000_000
+        times = [round(30 * time) for time in video_times(partial)]  # Matroska counts in milliseconds
+        assert times == [*range(len(times))]
+        assert len(times) > 10
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9"])

@@ -21,6 +21,9 @@ from videostyle.sinks.target import MP4_FAMILY, AddressTarget, PlaylistTarget, t
 from videostyle.yuv import ColorTags, YuvWriter
 
 _WEBM_CODECS = ("vp9", "av1")
+_ROOM, _HELD_BACK = 4_000_000, 2
+"""Bytes, and frames before they are encoded, that must fit on the disk besides: what an encoder has yet to give, dozens
+of frames but packed, has to find its place when the film is closed."""
 _KEYFRAME_EVERY = Fraction(2)
 """Seconds: what a live viewer may wait for a picture, and a crash may cost."""
 
@@ -40,7 +43,8 @@ class FileSink(Closing):
     one longer by repeating its last row or column, and noted; VP9 and AV1 keep odd sizes.
 
     The file appears under its name when it is whole. ``close(complete=False)`` puts what there is, playable, at
-    NAME.partial.EXT beside it. After a failed write nothing is left.
+    NAME.partial.EXT beside it. ``write`` refuses a frame before the disk is full, while there is room to close what was
+    written; after a write that failed nothing is left.
 
     A live source is recorded from its first frame on, at NAME.partial.EXT until ``close``: that file is playable at any
     moment, also after a crash, and stays after a failed write. Pictures alone go to an address (rtmp://, udp://) and to
@@ -91,13 +95,14 @@ class FileSink(Closing):
         return self._output
 
     def write(self, frame: Frame) -> None:
-        """Raises SinkError for a size other than the stream's, times that do not rise, and a failing disk."""
+        """Raises SinkError for a size other than the stream's, times that do not rise, and a full or failing disk."""
         if self._done:
             raise SinkError(f"{self._target.name} is closed")
         height, width = frame.image.shape[:2]
         if (width, height) != (self.info.width, self.info.height):
             size = f"{self.info.width}x{self.info.height}"
             raise SinkError(f"{self._target.name}: frame {frame.index} is {width}x{height}, the stream is {size}")
+        self._target.check_room(_ROOM + _HELD_BACK * frame.image.nbytes)
         if self._pending is not None:
             step = self._ticks(frame) - self._ticks(self._pending)
             if step <= 0:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
+import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,8 @@ _FRAGMENTED = "+frag_keyframe+empty_moov+default_base_moof"
 _ANSWER_WITHIN = 3
 _ATTEMPTS = 3
 _HLS_SECONDS = 2
+_INDEX_SHARE = 0.02
+"""Of a film, no more than that is its index: 16 bytes a frame and a sound packet."""
 
 
 class Target:
@@ -53,6 +57,9 @@ class Target:
         self.muxer = container
         self.options: dict[str, str] = {}
         self.suffix = ""
+
+    def check_room(self, least: int) -> None:
+        """Raises SinkError where there is no room for so many bytes more, and for the index of what was written."""
 
     def settle(self, complete: bool) -> str:
         """Puts what was written, and closed, where it belongs; returns where that is. Raises SinkError."""
@@ -80,6 +87,14 @@ class FileTarget(Target):
         self.path, self._written = path, self._place(path)
         super().__init__(str(path), container, f"file:{self._written}")
         self.suffix = ".mp4" if path.suffix.lower() == ".m4v" else path.suffix.lower()
+
+    def check_room(self, least: int) -> None:
+        try:
+            disk, written = shutil.disk_usage(self.path.parent), self._written.stat().st_size
+        except OSError:  # writing itself will say
+            return
+        if disk.total > 0 and disk.free < least + written * _INDEX_SHARE:
+            raise self.failure(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
     def settle(self, complete: bool) -> str:
         target = self.path if complete else self._partial()
