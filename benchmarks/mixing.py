@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("bank", type=Path, nargs="?", default=Path("models/paintings.safetensors"))
     parser.add_argument("--shared", type=Path, default=Path(os.environ.get("VIDEOSTYLE_SHARED", "../shared")))
     parser.add_argument("--perceptual", type=Path, help="VGG-16 weights (default: vgg16-features of --shared)")
-    parser.add_argument("--photos", type=int, default=2)
+    parser.add_argument("--photos", type=int, default=6)
     parser.add_argument("--with", dest="others", type=int, default=3, metavar="N")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
