@@ -9,6 +9,7 @@ darker than about 90 cd/m2 keeps its brightness, highlights are bent in below wh
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -141,17 +142,12 @@ class SdrFilter:
     _PLANES = 1, 2, 0  # green, blue, red
 
     def __init__(self, width: int, height: int, transfer: str, primaries: str, peak: float = HDR_PEAK) -> None:
-        axis = np.linspace(0, 1, _GRID)
-        blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")
-        light = to_linear(np.stack([red, green, blue], -1).reshape(-1, 3), transfer, primaries, peak)
-        white = _root(np.array(1.0))
-        table = (_root(light) / white).ravel().tolist()
-        roots = np.arange(1 << 16) / ((1 << 16) - 1) * white
+        roots = np.arange(1 << 16) / ((1 << 16) - 1) * _root(np.array(1.0))
         self._signal = np.round(255 * linear_to_srgb(roots**2 + roots)).astype(np.uint8)
         self._graph = Graph()
         with TemporaryDirectory(prefix="videostyle-") as folder:
             path = Path(folder) / "sdr.cube"
-            path.write_text(f"LUT_3D_SIZE {_GRID}\n" + "%.6f %.6f %.6f\n" * len(light) % tuple(table))
+            path.write_text(_cube(transfer, primaries, peak))
             pixels = av.VideoFormat(self.FORMAT)
             nodes = (
                 self._graph.add_buffer(width=width, height=height, format=pixels, time_base=Fraction(1, 1000)),
@@ -171,6 +167,16 @@ class SdrFilter:
             for channel, plane in zip(self._PLANES, planes, strict=True):
                 out[rows, :, channel] = self._signal.take(plane[rows])
         return out
+
+
+@lru_cache(1)
+def _cube(transfer: str, primaries: str, peak: float) -> str:
+    """A .cube file, as lut3d reads it. Making it takes half a second, so the last is kept: films run in loops."""
+    axis = np.linspace(0, 1, _GRID)
+    blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")
+    light = to_linear(np.stack([red, green, blue], -1).reshape(-1, 3), transfer, primaries, peak)
+    table = _root(light) / _root(np.array(1.0))
+    return f"LUT_3D_SIZE {_GRID}\n" + "%.6f %.6f %.6f\n" * len(table) % tuple(table.ravel().tolist())
 
 
 def _root(light: Floats) -> Floats:
