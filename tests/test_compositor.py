@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from tests.banks import tiny_bank
 from tests.test_flow import texture
 from tests.test_stylizer import at
-from videostyle.compositor import Compositor, HostCompositor, compositor
+from videostyle.compositor import SHARPER, Compositor, HostCompositor, Map, compositor
 from videostyle.compositor_card import CardCompositor
 from videostyle.engines import load_engine
 from videostyle.errors import EngineError
+from videostyle.flow import Flow
 from videostyle.frame import Image
 from videostyle.styles import parse_mix
 from videostyle.stylizer import Stylizer
@@ -52,6 +57,56 @@ def test_a_card_puts_together_what_the_host_does(device: str, size: tuple[int, i
         # OpenCV looks up at 32nds of a pixel and rounds to bytes on the way.
         assert apart.mean() < 0.75
         assert np.percentile(apart, 99) <= 4
+
+
+def sparse(rng: np.random.Generator, size: tuple[int, int], most: float) -> Map:
+    """Smooth blobs on nothing."""
+    blobs = np.where(rng.random(size) < 0.01, most, 0).astype(np.float32)
+    return np.asarray(cv2.blur(blobs, (7, 5)) * 12, np.float32)
+
+
+@pytest.mark.parametrize("size", [(240, 320), (243, 331), (36, 64), (20, 50), (360, 640), (1, 200)])
+def test_the_host_puts_together_what_opencv_does_step_by_step(size: tuple[int, int]) -> None:
+    height, width = size
+    small = max(16, height // 3), max(16, width // 3)
+    rng, canvas = np.random.default_rng(3), HostCompositor(ThreadPoolExecutor(2))
+
+    def picture() -> Image:
+        return np.asarray(cv2.blur(rng.integers(0, 256, (*size, 3), np.uint8), (5, 5)), np.uint8)
+
+    def large(plane: Map, scale: float = 1) -> NDArray[np.float32]:
+        return np.asarray(cv2.resize(plane * np.float32(scale), (width, height)), np.float32)
+
+    def moved(image: NDArray[np.float32], flow: Flow) -> NDArray[np.float32]:
+        x = large(flow[..., 0], width / small[1]) + np.arange(width, dtype=np.float32)
+        y = large(flow[..., 1], height / small[0]) + np.arange(height, dtype=np.float32)[:, None]
+        return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+
+    start, goal = picture(), picture()
+    canvas.begin(start)
+    kept = np.minimum(sparse(rng, small, 1), 1)
+    canvas.turn(goal, kept)
+    shown = start.astype(np.float32)
+    aim = goal + (shown - goal) * large(kept)[..., None]
+    for share in (0.3, 0.7, 1.0):
+        painting = picture()
+        since, last = (np.dstack([sparse(rng, small, 3), sparse(rng, small, -2)]) for _ in range(2))
+        new, held = (np.minimum(sparse(rng, small, 1), 1) for _ in range(2))
+        out = canvas.compose(painting, share, since, last, new, held)
+        carried = moved(start + (aim - start) * np.float32(share), since)
+        fresh = painting + (moved(shown, last) - painting) * large(held)[..., None]
+        expected = carried + (fresh - carried) * large(new)[..., None]
+        assert np.abs(expected - out).max() < 4  # of bytes that are rounded three times, at 32nds of a pixel
+        assert np.abs(np.mean(expected - out)) < 0.1
+        shown = out.astype(np.float32)
+    where = np.minimum(sparse(rng, small, 1), 1)
+    canvas.begin(start)
+    canvas.sharpen(where)
+    rest = np.zeros(small, np.float32)
+    out = canvas.compose(start, 0.0, np.zeros((*small, 2), np.float32), np.zeros((*small, 2), np.float32), rest, rest)
+    values = start.astype(np.float32)
+    expected = values + SHARPER * large(where)[..., None] * (values - cv2.blur(values, (3, 3)))
+    assert np.abs(np.clip(expected, 0, 255) - out).max() < 1
 
 
 def test_what_is_no_card_is_put_together_by_the_host() -> None:

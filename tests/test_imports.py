@@ -23,7 +23,7 @@ LAYERS = (
     {"net", "transformer_net", "fast_neural_style"},
     {"engines"},
     {"quantize", "flow", "steadiness", "temporal", "losses", "perceptual", "quality", "motion"}
-    | {"equalize", "compositor", "compositor_card"},
+    | {"equalize", "compiled", "compositor", "compositor_loops", "compositor_card"},
     {"stylizer"},
     {"pipeline"},
     {"batch", "web", "export", "measure", "benchmark"}
@@ -35,7 +35,8 @@ LAYERS = (
 """From the bottom up. A module or package imports from layers below its own and from its own."""
 
 WITHOUT_TORCH = {*LAYERS[0], *LAYERS[1], *LAYERS[2]}
-WITHOUT_TORCH |= {"quantize", "flow", "steadiness", "temporal", "compositor", "stylizer", "pipeline"}
+WITHOUT_TORCH |= {"quantize", "flow", "steadiness", "temporal", "stylizer", "pipeline"}
+WITHOUT_TORCH |= {"compiled", "compositor", "compositor_loops"}
 """These neither import torch nor anything that does; nor do the registry of engines, which imports them by name, and
 the engines but PyTorch's own."""
 

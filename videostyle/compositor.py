@@ -6,36 +6,30 @@ Maps and motion come at the small size that motion is looked for in, and are enl
 
 from __future__ import annotations
 
+import gc
 import importlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from functools import partial
-from itertools import pairwise
-from math import gcd
+from functools import cache
 from typing import Any, Protocol
 
 import cv2 as opencv
 import numpy as np
 from numpy.typing import NDArray
 
+from videostyle import compositor_loops as loops
 from videostyle.engines import ENGINES
-from videostyle.flow import Flow, Mask, squares
+from videostyle.flow import Flow
 from videostyle.frame import Image
 
 cv2: Any = opencv  # its type stubs lack half of what is used here
 
 Map = NDArray[np.float32]
 """float32 (h, w), 0 to 1, of the small size that motion is looked for in."""
-Part = tuple[slice, slice]
-"""Rows and columns."""
-Planes = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""x and y apart."""
-
 SHARPER = 0.55
 """Of paintings on their way, to make up for the blur of looking them up between pixels."""
-NEAR = np.ones((3, 3), np.uint8)
-_TILE = 48
-_Tile = tuple[slice, slice, bool]
+_BAND = 48
+"""Rows of a band: enough for every thread to have some."""
 
 
 class Compositor(Protocol):
@@ -70,11 +64,12 @@ def compositor(device: str, threads: Executor | None = None) -> Compositor:
     if device.startswith("cuda") and importlib.import_module(ENGINES["pytorch"].module).lacks(device) is None:
         made: Compositor = importlib.import_module("videostyle.compositor_card").CardCompositor(device)
         return made
+    _compile()
     return HostCompositor(threads)
 
 
 class HostCompositor:
-    """By OpenCV. All but the fade is done only where there is something to do.
+    """By the processor, in bands of rows; ``videostyle.compositor_loops`` does what there is to do.
 
     threads: to do it in; None for the calling one alone.
     """
@@ -87,129 +82,82 @@ class HostCompositor:
         self._shown = self._start = self._goal = _four(painting)
 
     def hold(self, painting: Image, kept: Map) -> Image:
-        self._shown = onto(_four(painting), self._shown, kept)
-        return _three(self._shown)
+        self._shown, out = self._put(self._shown, painting, 1 - kept)
+        return out
 
     def sharpen(self, where: Map) -> None:
-        self._start, self._goal = (_sharper(picture, where) for picture in (self._start, self._goal))
+        self._start, self._goal = self._sharper(self._start, where), self._sharper(self._goal, where)
 
     def compose(self, painting: Image, share: float, since: Flow, last: Flow, new: Map, held: Map) -> Image:
-        carried = cv2.addWeighted(self._start, 1 - share, self._goal, share, 0)
-        out = carried.copy()
-        moved = squares(since)
-        # Enlarging maps costs as much as looking up.
-        if window := around(moved > 0, 2, out.shape):
-            part, of = window
-            at = self._grown(since[part], of)
-            self._each(partial(_move, out[of], carried, at), _tiles(moved[part], out[of].shape[1::-1]))
-        if window := around(new > 0, 2, out.shape):
-            part, of = window
-            size = out[of].shape[1::-1]
-            of_new, of_held = (cv2.resize(weight[part], size) for weight in (new, held))
-            renew = partial(_renew, out[of], painting[of], self._shown, self._grown(last[part], of), of_new, of_held)
-            self._each(renew, _tiles(new[part], size))
-        self._shown = out
-        return _three(out)
+        carried = np.empty_like(self._start)
+        whole = round(256 * share)
+
+        def fade(rows: slice) -> None:
+            loops.fade(_flat(self._start[rows]), _flat(self._goal[rows]), whole, _flat(carried[rows]))
+
+        self._each(fade, len(carried))
+        moved = (*_planes(since, painting.shape), *_planes(last, painting.shape), 256 * held)
+        self._shown, out = self._put(carried, painting, new, *moved)
+        return out
 
     def turn(self, painting: Image, kept: Map) -> None:
-        self._start, self._goal = self._shown, onto(_four(painting), self._shown, kept)
+        self._start, (self._goal, _) = self._shown, self._put(self._shown, painting, 1 - kept)
 
-    def _each(self, work: Callable[[_Tile], None], tiles: Iterable[_Tile]) -> None:
-        for _ in self._map(work, tiles):
+    def _put(self, carried: Image, painting: Image, new: Map, *moved: Map) -> tuple[Image, Image]:
+        """RGBA and RGB. moved: what ``loops.compose`` takes before ``new``; nothing where nothing moves."""
+        height, width = painting.shape[:2]
+        maps = _stacked(*(moved or [np.zeros_like(new)] * (loops.PLANES - 1)), 256 * new)
+        columns = loops.columns(width, new.shape[1])
+        out, rgb = np.empty_like(carried), np.empty(painting.shape, np.uint8)
+        flat = _flat(carried), _flat(self._shown), np.ascontiguousarray(painting).ravel()
+
+        def compose(rows: slice) -> None:
+            loops.compose(*flat, maps, *columns, (rows.start, rows.stop), height, width, _flat(out), rgb.ravel())
+
+        self._each(compose, height)
+        return out, rgb
+
+    def _sharper(self, picture: Image, where: Map) -> Image:
+        (height, width), maps = picture.shape[:2], _stacked(np.float32(SHARPER) * where)
+        columns, out = loops.columns(width, where.shape[1]), np.empty_like(picture)
+
+        def sharpen(rows: slice) -> None:
+            loops.sharpen(_flat(picture), maps, *columns, (rows.start, rows.stop), height, width, _flat(out))
+
+        self._each(sharpen, height)
+        return out
+
+    def _each(self, work: Callable[[slice], None], height: int) -> None:
+        for _ in self._map(work, [slice(row, min(row + _BAND, height)) for row in range(0, height, _BAND)]):
             pass
 
-    def _grown(self, flow: Flow, part: Part) -> Planes:
-        """Places that a part of a picture flows to; flow: of that part, at a smaller size."""
-        x, y = self._map(partial(_enlarged, flow, part), (0, 1))
-        return x, y
+
+@cache
+def _compile() -> None:
+    """All loops, and throw away what that leaves behind: it would be done in the middle of a film, and a Ctrl-C that
+    comes while Python throws things away is lost."""
+    canvas, picture, rest = HostCompositor(), np.zeros((16, 16, 3), np.uint8), np.zeros((16, 16), np.float32)
+    canvas.begin(picture)
+    canvas.sharpen(rest)
+    canvas.compose(picture, 0.5, np.dstack([rest, rest]), np.dstack([rest, rest]), rest, rest)
+    gc.collect()
+
+
+def _flat(picture: Image) -> loops.Pixels:
+    return picture.reshape(-1).view(np.uint32)
+
+
+def _planes(flow: Flow, size: tuple[int, ...]) -> Iterator[Map]:
+    """x and y in pixels of a picture of that height and width."""
+    for axis in (0, 1):
+        yield flow[..., axis] * np.float32(size[1 - axis] / flow.shape[1 - axis])
+
+
+def _stacked(*planes: Map) -> NDArray[np.float32]:
+    """Row for row, as the loops take them, with a border at either end that is as what it is beside."""
+    return np.stack([np.pad(plane, ((0, 0), (1, 1)), "edge") for plane in planes], 1, dtype=np.float32)
 
 
 def _four(picture: Image) -> Image:
     """RGBA: four channels are looked up in half the time of three."""
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA), np.uint8)
-
-
-def _three(picture: Image) -> Image:
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGBA2RGB), np.uint8)
-
-
-def around(where: Mask, margin: int, of: tuple[int, ...]) -> tuple[Part, Part] | None:
-    """Rows and columns of all that is set and a margin, and the same of a larger picture, where both are whole."""
-    parts = list[tuple[slice, slice]]()
-    for small, large, found in zip(where.shape, of, (where.any(1), where.any(0)), strict=False):
-        at = np.flatnonzero(found)
-        if not len(at):
-            return None
-        step = gcd(small, large)
-        unit, grown = small // step, large // step
-        first, last = max(0, int(at[0]) - margin) // unit, -(-min(small, int(at[-1]) + 1 + margin) // unit)
-        parts.append((slice(first * unit, last * unit), slice(first * grown, last * grown)))
-    (rows, large_rows), (columns, large_columns) = parts
-    return (rows, columns), (large_rows, large_columns)
-
-
-def _move(out: Image, carried: Image, at: Planes, tile: _Tile) -> None:
-    rows, columns, _ = tile
-    out[rows, columns] = _remapped(carried, at, rows, columns)
-
-
-def _renew(out: Image, painting: Image, shown: Image, at: Planes, new: Map, held: Map, tile: _Tile) -> None:
-    rows, columns, whole = tile
-    fresh = _four(painting[rows, columns])
-    if held[rows, columns].any():
-        fresh = _between(fresh, _remapped(shown, at, rows, columns), held[rows, columns])
-    out[rows, columns] = fresh if whole else _between(out[rows, columns], fresh, new[rows, columns])
-
-
-def _remapped(picture: Image, at: Planes, rows: slice, columns: slice) -> Image:
-    x, y = (plane[rows, columns] for plane in at)
-    return np.asarray(cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
-
-
-def _enlarged(flow: Flow, part: Part, axis: int) -> NDArray[np.float32]:
-    """x or y, by axis 0 or 1."""
-    rows, columns = (np.arange(of.start, of.stop, dtype=np.float32) for of in part)
-    by = np.float32(len(rows) / flow.shape[0] if axis else len(columns) / flow.shape[1])
-    grown = np.asarray(cv2.resize(flow[..., axis] * by, (len(columns), len(rows))), np.float32)
-    grown += rows[:, None] if axis else columns
-    return grown
-
-
-def _sharper(picture: Image, where: Map) -> Image:
-    blurred = cv2.blur(picture, (3, 3))
-    return onto(picture.copy(), cv2.addWeighted(picture, 1 + SHARPER, blurred, -SHARPER, 0), where)
-
-
-def _between(now: Image, past: Image, share: Map) -> Image:
-    """Of a tile: ``share`` of the past, the rest of now."""
-    return np.asarray(cv2.blendLinear(now, past, 1 - share, np.ascontiguousarray(share)), np.uint8)
-
-
-def onto(now: Image, past: Image, weight: Map) -> Image:
-    """``now``, mixed with what is past in place."""
-    size = now.shape[1::-1]
-    share = cv2.resize(weight, size)
-    for rows, columns, whole in _tiles(weight, size):
-        tile = past[rows, columns]
-        now[rows, columns] = tile if whole else _between(now[rows, columns], tile, share[rows, columns])
-    return now
-
-
-def _tiles(weight: Map, size: tuple[int, int]) -> Iterator[_Tile]:
-    """Where in a picture of (width, height) ``weight`` is more than 0, and whether it is 1 all over.
-
-    Rows few enough to stay in the processor's cache.
-    """
-    left, top = (np.arange(0, side, _TILE) for side in size)
-    down, across = top * weight.shape[0] // size[1], left * weight.shape[1] // size[0]
-    # Resizing mixes neighbours.
-    some = cv2.dilate(weight, NEAR, iterations=2) > 0
-    whole = cv2.erode(weight, NEAR, iterations=2) >= 1
-    kinds = np.logical_or.reduceat(np.logical_or.reduceat(some, down, 0), across, 1).astype(np.int8)
-    kinds += np.logical_and.reduceat(np.logical_and.reduceat(whole, down, 0), across, 1)
-    ends = np.diff(kinds, prepend=0, append=0)
-    for row, of in enumerate(kinds.tolist()):
-        edges = np.flatnonzero(ends[row]).tolist()
-        for start, end in pairwise(edges):
-            if of[start]:
-                yield slice(row * _TILE, (row + 1) * _TILE), slice(start * _TILE, end * _TILE), of[start] == 2

@@ -20,7 +20,7 @@ import cv2 as opencv
 import numpy as np
 from numpy.typing import NDArray
 
-from videostyle.compositor import NEAR, Compositor, HostCompositor, Map, around, onto
+from videostyle.compositor import Compositor, HostCompositor, Map
 from videostyle.flow import SLOPE, Flow, Mask, luma, motion_boundary, places, squares, warp
 from videostyle.frame import Image
 
@@ -55,6 +55,7 @@ _MOVING = 0.5
 _CUT = 0.2
 """Less than this found in the frame before, on average, is another scene."""
 _AROUND = np.ones((13, 13), np.uint8)
+_NEAR = np.ones((3, 3), np.uint8)
 _BORDER = (0, 255, 0, 0)
 
 
@@ -123,16 +124,15 @@ class Smoother:
             else _changed(now, then) | _changed(now, luma(seen.earlier))
         )
         flow, known = np.zeros((*now.shape, 2), np.float32), np.ones(now.shape, bool)
-        found = around(stirs, _MARGIN, now.shape)
-        if found is not None:
-            part, _ = found
+        part = _around(stirs)
+        if part is not None:
             ends = [np.ascontiguousarray(picture[part]) for picture in (now, then)]
             there, back = self._own.searches[0].calc(*ends, None), self._own.searches[1].calc(*ends[::-1], None)
             flow[part], known[part] = there, _known(there, back)
         at = places(flow)
         known |= cv2.absdiff(cv2.blur(now, (5, 5)), cv2.blur(then, (5, 5))) < _LIGHT
         inside = cv2.remap(np.ones(now.shape, np.float32), at, None, cv2.INTER_LINEAR) > 0.5
-        return replace(seen, flow=flow, there=cv2.erode((known & inside).astype(np.float32), NEAR))
+        return replace(seen, flow=flow, there=cv2.erode((known & inside).astype(np.float32), _NEAR))
 
     def blend(self, painting: Image, seen: Seen) -> Image:
         """The painting of ``seen``, uint8 RGB (H, W, 3), steadied by those before it."""
@@ -160,7 +160,7 @@ class Smoother:
             kept = _KEPT * rest
             self._canvas.turn(painting, kept)
             moved = cv2.remap(self._photo, self._at, None, cv2.INTER_LINEAR)
-            self._key(onto(seen.small.copy(), moved, kept))
+            self._key(np.asarray(cv2.blendLinear(seen.small, moved, 1 - kept, kept), np.uint8))
         return out
 
     def _begin(self, painting: Image, small: Image) -> Image:
@@ -184,7 +184,7 @@ class Smoother:
             changed = cv2.dilate((change > _CHANGED).astype(np.uint8), _AROUND)
             if changed.mean() <= _MOVING:
                 self._base = cv2.copyTo(small, changed, self._base.copy())
-                return np.asarray(cv2.blur(cv2.erode((1 - changed).astype(np.float32), NEAR), (3, 3)), np.float32)
+                return np.asarray(cv2.blur(cv2.erode((1 - changed).astype(np.float32), _NEAR), (3, 3)), np.float32)
         self._base = small
         return np.zeros(small.shape[:2], np.float32)
 
@@ -206,6 +206,15 @@ def _search(refinements: int) -> Any:
 
 def _changed(now: NDArray[np.uint8], then: NDArray[np.uint8]) -> Mask:
     return np.asarray(cv2.absdiff(cv2.blur(now, (9, 9)), cv2.blur(then, (9, 9))) > _STIRS, bool)
+
+
+def _around(where: Mask) -> tuple[slice, slice] | None:
+    """Rows and columns of all that is set, and a margin."""
+    found = [np.flatnonzero(where.any(axis)) for axis in (1, 0)]
+    if not len(found[0]):
+        return None
+    rows, columns = (slice(max(0, int(at[0]) - _MARGIN), int(at[-1]) + 1 + _MARGIN) for at in found)
+    return rows, columns
 
 
 def _known(there: Flow, back: Flow) -> Mask:
