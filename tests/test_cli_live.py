@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +34,21 @@ SOAK = float(os.environ.get("VIDEOSTYLE_SOAK_SECONDS", "20"))
 """How long the soak lasts: 600 is what a release should have."""
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The present folder: clip.mp4 of a second, and home with two styles of one net and one of another."""
-    own = tmp_path / "home" / "styles"
+def furnish(place: Path, patch: pytest.MonkeyPatch) -> None:
+    own = place / "home" / "styles"
     own.mkdir(parents=True)
     tiny_bank().save(own / "tiny.safetensors")
     tiny_transformer_bank().save(own / "other.safetensors")
+    patch.setenv(HOME_VARIABLE, str(place / "home"))
+    patch.setenv("OMP_NUM_THREADS", "1")
+    patch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The present folder: clip.mp4 of a second, and home with two styles of one net and one of another."""
+    furnish(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
     before = set(threading.enumerate())
     yield tmp_path
     assert set(threading.enumerate()) - before == set()
@@ -154,16 +159,17 @@ def test_sources_get_the_options_that_they_have() -> None:
 class Session:
     """``videostyle live`` in a process of its own, recording to out.mp4."""
 
-    def __init__(self, *options: str, size: str = "64x48") -> None:
+    def __init__(self, *options: str, size: str = "64x48", folder: Path = Path()) -> None:
+        self.folder = folder
         arguments = [*LIVE, "--source", f"synthetic:{size}", "--record", "out.mp4", *options]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         self.process: subprocess.Popen[str] = subprocess.Popen(
-            [sys.executable, "-m", "videostyle", *arguments], **pipes
+            [sys.executable, "-m", "videostyle", *arguments], cwd=folder, **pipes
         )  # type: ignore[call-overload]
 
     def wait_for_recording(self) -> None:
         deadline = time.monotonic() + PATIENCE
-        while not any(path.stat().st_size > 40 for path in Path().glob("*out*")):
+        while not any(path.stat().st_size > 40 for path in self.folder.glob("*out*")):
             assert self.process.poll() is None, self.end()
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -221,22 +227,44 @@ def vitals(process: int) -> tuple[float, int, int]:
     return memory, int(facts["Threads"]), len(os.listdir(f"/proc/{process}/fd"))
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at the process in /proc")
-def test_hours_change_nothing() -> None:
-    session = Session(size="160x120")
+def watched(session: Session) -> tuple[tuple[int, str, str], list[tuple[float, int, int]]]:
+    """What a session says that runs for ``SOAK`` seconds and is interrupted, and its vitals meanwhile."""
     session.wait_for_recording()
     time.sleep(SOAK / 4)
-    _, threads, files = vitals(session.process.pid)
-    memory = []
+    seen = [vitals(session.process.pid)]
     for _ in range(30):
         time.sleep(SOAK / 40)
-        now, *others = vitals(session.process.pid)
-        memory.append(now)
-        assert np.abs(np.subtract(others, (threads, files))).max() <= 2
+        seen.append(vitals(session.process.pid))
     session.process.send_signal(signal.SIGINT)
-    code, out, err = session.end()
+    return session.end(), seen
+
+
+@pytest.fixture(scope="module", autouse=True)
+def soaking(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[Any] | None]:
+    """A session that runs beside the tests of this file."""
+    wanted = any(item.name == "test_hours_change_nothing" for item in request.session.items)
+    if not (wanted and sys.platform.startswith("linux")):
+        yield None
+        return
+    place = tmp_path_factory.mktemp("soak")
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as pool:
+        furnish(place, patch)
+        session = Session(size="160x120", folder=place)
+        patch.undo()
+        try:
+            yield pool.submit(watched, session)
+        finally:
+            session.process.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at the process in /proc")
+def test_hours_change_nothing(soaking: Future[Any]) -> None:
+    (code, out, err), seen = soaking.result()
     assert code == 130, err
-    grown = float(np.mean(memory[-10:]) - np.mean(memory[:10]))
+    memory, *others = np.transpose(seen)
+    for counted in others:
+        assert np.abs(counted - counted[0]).max() <= 2
+    grown = float(np.mean(memory[-10:]) - np.mean(memory[1:11]))
     assert grown < 10, f"{grown:.1f} MB in {SOAK / 2:.0f} s: {memory}"
     assert json.loads(out)["frames_out"] > SOAK
