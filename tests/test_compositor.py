@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tests.banks import tiny_bank
 from tests.test_flow import texture
 from tests.test_stylizer import at
+from videostyle import compositor_loops as loops
 from videostyle.compositor import SHARPER, Compositor, HostCompositor, Map, compositor
 from videostyle.compositor_card import CardCompositor
 from videostyle.engines import load_engine
@@ -107,6 +108,21 @@ def test_the_host_puts_together_what_opencv_does_step_by_step(size: tuple[int, i
     values = start.astype(np.float32)
     expected = values + SHARPER * large(where)[..., None] * (values - cv2.blur(values, (3, 3)))
     assert np.abs(np.clip(expected, 0, 255) - out).max() < 1
+
+
+def test_all_that_comes_is_painted_by_the_loops_compiled_before() -> None:
+    canvas = compositor("cpu")
+    before = len(loops.compose.signatures)  # type: ignore[attr-defined]
+    paintings = [
+        np.zeros((40, 60, 3), np.uint8),
+        np.zeros((40, 70, 3), np.uint8)[:, 10:],
+        np.zeros((40, 60, 3), np.uint8),
+    ]
+    paintings[2].setflags(write=False)
+    for painting in paintings:
+        canvas.begin(painting)
+        canvas.hold(painting, np.ones((16, 24), np.float32))
+    assert len(loops.compose.signatures) == before == 1  # type: ignore[attr-defined]
 
 
 def test_what_is_no_card_is_put_together_by_the_host() -> None:

@@ -109,7 +109,8 @@ class HostCompositor:
         maps = _stacked(*(moved or [np.zeros_like(new)] * (loops.PLANES - 1)), 256 * new)
         columns = loops.columns(width, new.shape[1])
         out, rgb = np.empty_like(carried), np.empty(painting.shape, np.uint8)
-        flat = _flat(carried), _flat(self._shown), np.ascontiguousarray(painting).ravel()
+        # Arrays that may not be written are of another type to Numba, and loops would be compiled once more for them.
+        flat = _flat(carried), _flat(self._shown), np.require(painting, np.uint8, ["C", "W"]).ravel()
 
         def compose(rows: slice) -> None:
             loops.compose(*flat, maps, *columns, (rows.start, rows.stop), height, width, _flat(out), rgb.ravel())
