@@ -23,7 +23,8 @@ LAYERS = (
     {"net", "transformer_net", "fast_neural_style"},
     {"engines"},
     {"quantize", "flow", "steadiness", "temporal", "losses", "perceptual", "quality", "motion"}
-    | {"equalize", "compiled", "compositor", "compositor_loops", "compositor_card"},
+    | {"equalize", "compiled", "vectors", "dense_search", "dense_search_loops", "refinement", "temporal_loops"}
+    | {"compositor", "compositor_loops", "compositor_card"},
     {"stylizer"},
     {"pipeline"},
     {"batch", "web", "export", "measure", "benchmark"}
@@ -36,7 +37,8 @@ LAYERS = (
 
 WITHOUT_TORCH = {*LAYERS[0], *LAYERS[1], *LAYERS[2]}
 WITHOUT_TORCH |= {"quantize", "flow", "steadiness", "temporal", "stylizer", "pipeline"}
-WITHOUT_TORCH |= {"compiled", "compositor", "compositor_loops"}
+WITHOUT_TORCH |= {"compiled", "vectors", "dense_search", "dense_search_loops", "refinement", "temporal_loops"}
+WITHOUT_TORCH |= {"compositor", "compositor_loops"}
 """These neither import torch nor anything that does; nor do the registry of engines, which imports them by name, and
 the engines but PyTorch's own."""
 

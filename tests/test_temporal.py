@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import cv2
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from tests.banks import tiny_bank, tiny_transformer_bank
 from tests.test_flow import texture
 from tests.test_stylizer import Inverting, at
+from videostyle import temporal
 from videostyle.frame import Image
 from videostyle.styles import parse_mix
 from videostyle.stylizer import Stylizer
@@ -305,3 +307,32 @@ def test_painting_without_smoothing_brings_no_opencv_flow() -> None:
     program = "import sys, videostyle.stylizer; print('videostyle.temporal' in sys.modules, 'cv2' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert said == "False False\n"
+
+
+def test_loops_are_loaded_beside_the_first_frame_and_what_fails_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def loops() -> Iterator[Callable[[], object]]:
+        begun.set()
+        yield lambda: go.wait(60)
+        raise MemoryError("no room for loops")
+
+    monkeypatch.setattr(temporal, "_loops", loops)
+    monkeypatch.setattr(temporal, "_loading", [])
+    monkeypatch.setattr(temporal, "_SLOW", 0.0)
+    said: list[str] = []
+    smoother, photo = Smoother(told=said.append), window()
+    assert np.array_equal(steadied(smoother, photo, photo), photo)  # the first frame does not wait
+    assert begun.wait(60)
+    seen = smoother.see(window(4))
+    go.set()
+    with pytest.raises(MemoryError, match="no room"):
+        smoother.follow(seen)
+    assert len(said) == 1
+    assert "compiled" in said[0]
+
+
+def test_a_program_may_end_while_loops_are_loaded() -> None:
+    program = "import numpy, videostyle.temporal as t; t.Smoother().see(numpy.zeros((64, 64, 3), 'u1'))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
 
 _Loop = TypeVar("_Loop", bound=Callable[..., Any])
 
@@ -18,12 +19,26 @@ at = cast(Callable[[Any], int], numba.uintp)
 u32 = cast(Callable[[Any], int], numba.uint32)
 i32 = cast(Callable[[Any], int], numba.int32)
 f32 = cast(Callable[[Any], float], numba.float32)
+index = cast(Callable[[Any], int], np.uintp)
+single = cast(Callable[[Any], float], np.float32)
+"""Of numbers outside of loops, which are of these types in them too."""
 
 
 def compiled(loop: _Loop) -> _Loop:
     """Kept in a file beside the loop's, or in the user's cache; where neither can be written, compiled in every
     process."""
-    compiler: Any = partial(numba.njit, nogil=True, fastmath=True, error_model="numpy")
+    return _kept(loop)
+
+
+def part(loop: _Loop) -> _Loop:
+    """A loop that is put into those that call it, where it knows what they call it with."""
+    return _kept(loop, forceinline=True, no_cpython_wrapper=True)
+
+
+def _kept(loop: _Loop, **options: Any) -> _Loop:
+    compiler: Any = partial(
+        numba.njit, nogil=True, fastmath=True, error_model="numpy", no_cfunc_wrapper=True, **options
+    )
     try:
         return cast(_Loop, compiler(cache=True)(loop))
     except RuntimeError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -72,7 +72,7 @@ class Stylizer:
     keep_color: take the painting's light and shade, and the photo's colours.
     max_side: no side of the output is longer; frames shrink before they are painted and are never enlarged.
     crossfade: seconds of the stream's time in which one style or strength turns into the next.
-    smooth: "off", "auto" or 0 to 1: how firmly paintings are held to those before them.
+    smooth: "off", "auto" or 0 to 1: how firmly paintings are held to those before them. told: as of ``Smoother``.
 
     ``net_scale``, 0 < x <= 1, is the share of the picture's sides that the net works on; its paintings are enlarged
     again. ``net_seconds`` is what it took the last time. ``net_scale``, ``keep_color`` and ``smooth`` may be set,
@@ -91,6 +91,7 @@ class Stylizer:
         max_side: int | None = None,
         crossfade: float = 0.0,
         smooth: str | float = "off",
+        told: Callable[[str], None] = lambda line: None,
     ) -> None:
         if max_side is not None and max_side < LEAST_SIDE:
             raise UsageError(f"--max-side {max_side} is too small: choose {LEAST_SIDE} or more")
@@ -106,6 +107,7 @@ class Stylizer:
         self._since = self._now = -crossfade
         self._last: _Look | None = None
         self._smoother: Smoother | None = None
+        self._told = told
         # For motion, which is looked for while the net paints, and for putting pictures together.
         self._threads = ThreadPoolExecutor(engine.lanes + min(4, os.cpu_count() or 1), thread_name_prefix="stylizer")
         self.smooth = smooth
@@ -132,7 +134,7 @@ class Stylizer:
         from videostyle.temporal import Smoother
 
         canvas = compositor(self.engine.device, self._threads)
-        self._smoother = Smoother(1.0 if isinstance(value, str) else value, canvas)
+        self._smoother = Smoother(1.0 if isinstance(value, str) else value, canvas, self._told)
 
     def set_style(self, mix: StyleMix) -> None:
         """Paint with another mix from the next frame on. On an error the old one stays."""

@@ -11,8 +11,13 @@ changes, and most of what is shown stays.
 
 from __future__ import annotations
 
+import gc
+import math
 import threading
+import time
 from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,16 +26,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videostyle.compositor import Compositor, HostCompositor, Map
-from videostyle.flow import SLOPE, Flow, Mask, luma, motion_boundary, places, squares, warp
+from videostyle.flow import Flow, Mask, luma, places
 from videostyle.frame import Image
 
 cv2: Any = opencv  # its type stubs lack half of what is used here
 
 KEY_EVERY = 8
 """Frames that a painting takes to come; longer, and it no longer fits what it moved with."""
-_SIDE, _SHARE = 320, 4
+_SIDE, _SHARE, _MOST = 320, 4, 1024
 """Longer side in pixels at which motion is looked for, but no more than half of the picture's, nor less than a quarter:
-with half of that, strokes miss their places by enough to flicker half as much as untreated ones."""
+with half of that, strokes miss their places by enough to flicker half as much as untreated ones. And as much as
+``videostyle.dense_search`` takes at most."""
 _NOISE, _FADE = 12.0, 16.0
 """Change, 0..255 in the channel that changed most, of 5x5 pixels, that may be noise, and over how much more trust in
 having found the same thing fades to nothing."""
@@ -57,6 +63,9 @@ _CUT = 0.2
 _AROUND = np.ones((13, 13), np.uint8)
 _NEAR = np.ones((3, 3), np.uint8)
 _BORDER = (0, 255, 0, 0)
+_SLOW = 3.0
+"""Seconds after which people are told what they wait for."""
+_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,15 +88,18 @@ class Seen:
 class Smoother:
     """Smooths the paintings of one stream; all that it remembers is this stream's.
 
-    strength: 0 to 1, how much of what was shown stays, where it is found again.
+    strength: 0 to 1, how much of what was shown stays, where it is found again. told: called, from another thread, with
+    a line for people when the second frame has to wait long, as it does once on each machine.
 
     Each frame goes through ``see``, in order, then through ``follow``, in any thread, and through ``blend``, in order,
     once it is painted. A new size and a new scene start anew by themselves. Motion and maps are small and looked for on
     the processor; pictures are where ``canvas`` keeps them.
     """
 
-    def __init__(self, strength: float = 1.0, canvas: Compositor | None = None) -> None:
-        self._strength = strength
+    def __init__(
+        self, strength: float = 1.0, canvas: Compositor | None = None, told: Callable[[str], None] = lambda line: None
+    ) -> None:
+        self._strength, self._told = strength, told
         self._canvas = canvas or HostCompositor()
         self._own = threading.local()
         self._size: tuple[int, ...] = ()
@@ -101,8 +113,9 @@ class Smoother:
     def see(self, photo: Image, *, anew: bool = False) -> Seen:
         """Take the next frame as the net sees it, uint8 RGB (H, W, 3). anew: its painting owes nothing to those before:
         another style or strength."""
+        _load(self._told)
         longer = max(photo.shape)
-        small = _small(photo, max(min(_SIDE, longer // 2), longer // _SHARE))
+        small = _small(photo, min(max(min(_SIDE, longer // 2), longer // _SHARE), _MOST))
         if anew or photo.shape != self._size:
             self._recent.clear()
         self._size = photo.shape
@@ -113,10 +126,16 @@ class Smoother:
 
     def follow(self, seen: Seen) -> Seen:
         """With its motion since the frame before: the most of the work, and nothing to do with other frames."""
-        if seen.before is None or np.array_equal(seen.small, seen.before):
+        if seen.before is None:
             return seen
-        if not hasattr(self._own, "searches"):  # they keep buffers, so each thread has its own
-            self._own.searches = _search(3), _search(0)
+        _load().result()
+        if np.array_equal(seen.small, seen.before):
+            return seen
+        from videostyle import temporal_loops as loops
+        from videostyle.dense_search import DenseSearch
+
+        if not hasattr(self._own, "search"):  # it keeps buffers, so each thread has its own
+            self._own.search = DenseSearch()
         now, then = luma(seen.small), luma(seen.before)
         stirs = (
             np.ones(now.shape, bool)
@@ -126,9 +145,9 @@ class Smoother:
         flow, known = np.zeros((*now.shape, 2), np.float32), np.ones(now.shape, bool)
         part = _around(stirs)
         if part is not None:
-            ends = [np.ascontiguousarray(picture[part]) for picture in (now, then)]
-            there, back = self._own.searches[0].calc(*ends, None), self._own.searches[1].calc(*ends[::-1], None)
-            flow[part], known[part] = there, _known(there, back)
+            there, back = self._own.search(now[part], then[part])
+            loops.known(there, back, found := np.empty(there.shape[:2], bool))
+            flow[part], known[part] = there, found
         at = places(flow)
         known |= cv2.absdiff(cv2.blur(now, (5, 5)), cv2.blur(then, (5, 5))) < _LIGHT
         inside = cv2.remap(np.ones(now.shape, np.float32), at, None, cv2.INTER_LINEAR) > 0.5
@@ -141,18 +160,21 @@ class Smoother:
         if seen.flow is None or seen.there is None:  # a frame shown twice, or a pause: nothing fades on meanwhile
             same = np.full(seen.small.shape[:2], self._strength, np.float32)
             return self._canvas.hold(painting, same)
+        from videostyle import temporal_loops as loops
+
         rest = self._resting(seen.small, seen.flow)
-        step = places(seen.flow * (1 - rest)[..., None])
         there = np.maximum(seen.there, rest)
+        step, at, sure = np.empty_like(self._at), np.empty_like(self._at), np.empty_like(self._sure)
+        loops.carry(seen.flow, rest, self._at, self._sure, there, step, at, sure)
         near = _like(seen.small, seen.before, step) * there
         if near.mean() < _CUT:
             return self._begin(painting, seen.small)
-        self._at, self._sure = warp(self._at, step), warp(self._sure, step) * there
+        self._at, self._sure = at, sure
         self._age += 1
         if not self._sharp and rest.mean() < 1 - _MOVING / 10:
             self._sharp = True
             self._canvas.sharpen(1 - rest)
-        key = _soft(_like(seen.small, self._photo, self._at) * self._sure * _firm(self._at - self._still))
+        key = _soft(_like(seen.small, self._photo, self._at) * self._sure * _firm(self._at))
         new, held = 1 - self._strength * key, self._strength * _HANGS * _soft(near) * (key < _SURE)
         since, last = self._at - self._still, step - self._still
         out = self._canvas.compose(painting, self._age / KEY_EVERY, since, last, new, held)
@@ -189,19 +211,59 @@ class Smoother:
         return np.zeros(small.shape[:2], np.float32)
 
 
-def _search(refinements: int) -> Any:
-    """Dense inverse search. refinements: iterations that smooth what it finds at full resolution; 0: at half of it.
+_loading: list[Future[None]] = []
 
-    Fewer and shorter searches than OpenCV's fastest: two thirds of the time, for 1 to 3 % more of the flicker left.
+
+def _load(told: Callable[[str], None] = lambda line: None) -> Future[None]:
+    """Load all compiled loops, which takes longer than to paint the first frame, beside that; done when they are there.
+
+    What that leaves behind is thrown away in its thread: a Ctrl-C that comes while the main one throws things away is
+    lost. And it stops where the program ends: no thread may be at work in LLVM while that is taken down.
+
+    told: as of ``Smoother``; of whoever comes first.
     """
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-    search.setFinestScale(0 if refinements else 1)
-    if refinements:
-        search.setGradientDescentIterations(8)
-        search.setPatchStride(5)
-    search.setVariationalRefinementIterations(refinements)
-    search.setVariationalRefinementAlpha(60)  # as of ``videostyle.flow``
-    return search
+    loaded: Future[None] = Future()
+
+    def load() -> None:
+        patience, collects = time.monotonic() + _SLOW, gc.isenabled()
+        gc.disable()
+        try:
+            for loop in _loops():
+                loop()
+                if time.monotonic() > patience:
+                    told("smoothing is being compiled for this processor: once, 10 to 30 seconds")
+                    patience = math.inf
+                if not threading.main_thread().is_alive():
+                    break
+            loaded.set_result(None)
+        except BaseException as error:  # whoever waits for it is to know
+            loaded.set_exception(error)
+        finally:
+            gc.collect()
+            if collects:
+                gc.enable()
+
+    with _LOCK:
+        if not _loading:
+            _loading.append(loaded)
+            threading.Thread(target=load, name="loops").start()
+        return _loading[0]
+
+
+def _loops() -> Iterator[Callable[[], object]]:
+    """Something to do for each of them."""
+    canvas, picture = HostCompositor(), np.zeros((32, 32, 3), np.uint8)
+    canvas.begin(picture)
+    rest, flow = np.zeros((16, 16), np.float32), np.zeros((16, 16, 2), np.float32)
+    yield lambda: canvas.compose(picture, 0.5, flow, flow, rest, rest)
+    yield lambda: canvas.sharpen(rest)
+    from videostyle import temporal_loops as loops
+    from videostyle.dense_search import DenseSearch
+
+    yield lambda: DenseSearch()(picture[..., 0], picture[..., 0])
+    yield lambda: loops.known(flow, flow[::2, ::2].copy(), rest > 0)
+    yield lambda: loops.carry(flow, rest, flow, rest, rest, flow.copy(), flow.copy(), rest.copy())
+    yield lambda: loops.stretched(flow, rest)
 
 
 def _changed(now: NDArray[np.uint8], then: NDArray[np.uint8]) -> Mask:
@@ -215,15 +277,6 @@ def _around(where: Mask) -> tuple[slice, slice] | None:
         return None
     rows, columns = (slice(max(0, int(at[0]) - _MARGIN), int(at[-1]) + 1 + _MARGIN) for at in found)
     return rows, columns
-
-
-def _known(there: Flow, back: Flow) -> Mask:
-    """As ``videostyle.flow.visible``, but a way back that was looked for at half of the resolution may miss by more."""
-    half, home = (cv2.resize(flow, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for flow in (there, back))
-    home = warp(home, places(half / 2))
-    lost = squares(half + home) > 0.02 * (squares(half) + squares(home)) + 0.8
-    lost = cv2.resize(lost.astype(np.uint8), there.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
-    return np.asarray(~(lost | motion_boundary(there)), bool)
 
 
 def _small(picture: Image, side: int) -> Image:
@@ -253,10 +306,10 @@ def _like(now: Image, then: Image, at: NDArray[np.float32]) -> Map:
 
 def _firm(moved: Flow) -> Map:
     """Fading to 0 where things have been drawn together or apart: nothing does that so soon but a wrong flow."""
-    (xx, yx), (xy, yy) = ([cv2.filter2D(of, -1, slope) for of in cv2.split(moved)] for slope in (SLOPE, SLOPE.T))
-    grown = xx + yy + xx * yy - xy * yx  # of the area (1 + xx) (1 + yy) - xy yx
-    change = cv2.blur(np.abs(grown, out=grown), (5, 5))
-    return np.asarray(np.clip(2 - change / np.float32(_STRETCHED), 0, 1), np.float32)
+    from videostyle import temporal_loops as loops
+
+    loops.stretched(moved, grown := np.empty(moved.shape[:2], np.float32))
+    return np.asarray(np.clip(2 - cv2.blur(grown, (5, 5)) / np.float32(_STRETCHED), 0, 1), np.float32)
 
 
 def _soft(weight: Map) -> Map:

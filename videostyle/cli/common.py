@@ -87,6 +87,9 @@ class Painting:
         from videostyle.engines import load_engine
         from videostyle.stylizer import Stylizer
 
+        def told(line: str) -> None:
+            tell(f"note: {line}")
+
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
         engine = load_engine(
             bank,
@@ -94,7 +97,7 @@ class Painting:
             precision=self.precision,
             device=self.device,
             throughput=throughput,
-            told=lambda line: tell(f"note: {line}"),
+            told=told,
         )
         return engine, Stylizer(
             engine,
@@ -105,6 +108,7 @@ class Painting:
             max_side=self.max_side,
             crossfade=crossfade,
             smooth="auto" if self.smooth == "best" else self.smooth,
+            told=told,
         )
 
 

@@ -1,0 +1,60 @@
+"""The smoother's maps are what OpenCV and numpy make of the same, pass by pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2 as opencv
+import numpy as np
+import pytest
+
+from tests.test_dense_search import waves
+from videostyle import temporal_loops as loops
+from videostyle.flow import motion_boundary, places, squares, warp
+
+cv2: Any = opencv  # its type stubs lack half of what is used here
+
+SIZES = [(60, 80), (61, 83), (16, 16), (17, 200)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_known_leads_home(size: tuple[int, int]) -> None:
+    rng, half = np.random.default_rng(0), (size[0] // 2, size[1] // 2)
+    there = waves(*size, size=5) + cv2.blur(rng.normal(0, 0.5, (*size, 2)), (9, 9)).astype(np.float32)
+    there[4:10, 5:12] += 3  # something that moves by itself
+    back = -cv2.resize(there, half[::-1]) / 2 + cv2.blur(rng.normal(0, 2, (*half, 2)), (3, 3)).astype(np.float32)
+    there, back = np.asarray(there, np.float32), np.asarray(back, np.float32)
+    loops.known(there, back, found := np.empty(size, bool))
+    even = there[: 2 * half[0], : 2 * half[1]]
+    small = cv2.resize(even, half[::-1], interpolation=cv2.INTER_AREA)
+    home = 2 * warp(back, places(small / 2))
+    lost = squares(small + home) > 0.02 * (squares(small) + squares(home)) + 0.8
+    wanted = ~(lost.repeat(2, 0).repeat(2, 1) | motion_boundary(there)[: 2 * half[0], : 2 * half[1]])
+    inner = slice(1, 2 * half[0] - 1), slice(1, 2 * half[1] - 1)
+    assert 0.05 < wanted.mean() < 0.95
+    assert (found[inner] != wanted[inner]).mean() < 0.01  # OpenCV looks up at 32nds of a pixel
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_moved_is_carried_on(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(1)
+    flow, rest = waves(*size), np.asarray(cv2.blur(rng.random(size, np.float32), (5, 5)), np.float32)
+    moved, sure, there = places(waves(*size, size=2)), rest[::-1].copy(), (rest > 0.4).astype(np.float32)
+    step, moved_on, sure_on = np.empty_like(moved), np.empty_like(moved), np.empty_like(sure)
+    loops.carry(flow, rest, moved, sure, there, step, moved_on, sure_on)
+    wanted = places(flow * (1 - rest)[..., None])
+    assert np.allclose(step, wanted, atol=1e-4)
+    assert np.abs(moved_on - warp(moved, wanted)).max() < 0.1  # OpenCV looks up at 32nds of a pixel
+    assert np.abs(sure_on - warp(sure, wanted) * there).max() < 0.02
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_drawn_together_is_stretched(size: tuple[int, int]) -> None:
+    moved = places(waves(*size))
+    loops.stretched(moved, found := np.empty(size, np.float32))
+    y, x = (np.gradient(moved, axis=axis) for axis in (0, 1))
+    wanted = np.abs(x[..., 0] * y[..., 1] - x[..., 1] * y[..., 0] - 1)
+    assert np.allclose(found[1:-1, 1:-1], wanted[1:-1, 1:-1], atol=1e-4)
+    zoomed = places(np.zeros((*size, 2), np.float32)) * np.float32(1.1)
+    loops.stretched(zoomed, found)
+    assert np.allclose(found[1:-1, 1:-1], 0.21, atol=1e-4)

@@ -1,0 +1,102 @@
+"""Small maps of what moved where: the loops of ``videostyle.temporal``, each in place of several passes over a map.
+
+Flow and places are float32 (H, W, 2), x and y; maps float32 (H, W).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videostyle.compiled import at, compiled, f32, i32, part
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+@compiled
+def known(there: Floats, back: Floats, out: Mask) -> None:
+    """Where the way there and ``back``, (H // 2, W // 2, 2), of that size, leads home, and no motion ends: as
+    ``videostyle.flow.visible``, but a way that was looked for at half of the resolution may miss by more."""
+    height, width = at(there.shape[0]), at(there.shape[1])
+    rows, columns = at(back.shape[0]), at(back.shape[1])
+    lost = np.empty((rows, columns), np.bool_)
+    half, quarter = f32(0.5), f32(0.25)
+    for i in range(rows):
+        up, low = at(2) * i, at(2) * i + at(1)
+        for j in range(columns):
+            left, right = at(2) * j, at(2) * j + at(1)
+            u = quarter * (there[up, left, 0] + there[up, right, 0] + there[low, left, 0] + there[low, right, 0])
+            v = quarter * (there[up, left, 1] + there[up, right, 1] + there[low, left, 1] + there[low, right, 1])
+            row, column, a, b, c, d = _between(f32(i32(i)) + half * v, f32(i32(j)) + half * u, rows, columns)
+            below, beside = min(row + at(1), rows - at(1)), min(column + at(1), columns - at(1))
+            x = a * back[row, column, 0] + b * back[row, beside, 0]
+            x = f32(2) * (x + c * back[below, column, 0] + d * back[below, beside, 0])
+            y = a * back[row, column, 1] + b * back[row, beside, 1]
+            y = f32(2) * (y + c * back[below, column, 1] + d * back[below, beside, 1])
+            off = (u + x) * (u + x) + (v + y) * (v + y)
+            lost[i, j] = off > f32(0.02) * (u * u + v * v + x * x + y * y) + f32(0.8)
+    for i in range(height):
+        above, below = at(max(i32(i) - 1, 0)), min(i + at(1), height - at(1))
+        line = min(i >> at(1), rows - at(1))
+        for j in range(at(1), width - at(1)):
+            ux, vx = there[i, j + at(1), 0] - there[i, j - at(1), 0], there[i, j + at(1), 1] - there[i, j - at(1), 1]
+            uy, vy = there[below, j, 0] - there[above, j, 0], there[below, j, 1] - there[above, j, 1]
+            u, v = there[i, j, 0], there[i, j, 1]
+            edge = quarter * (ux * ux + vx * vx + uy * uy + vy * vy) > f32(0.01) * (u * u + v * v) + f32(0.002)
+            out[i, j] = not edge
+        for j in range(columns):
+            if lost[line, j]:
+                out[i, at(2) * j] = out[i, at(2) * j + at(1)] = False
+        out[i, 0], out[i, width - at(1)] = out[i, 1], out[i, width - at(2)]
+
+
+@part
+def _between(y: float, x: float, height: int, width: int) -> tuple[int, int, float, float, float, float]:
+    """Of a place: the pixel at its upper left, and the shares of it, of those at its right, below, and both."""
+    y = min(max(y, f32(0)), f32(i32(height) - i32(1)))
+    x = min(max(x, f32(0)), f32(i32(width) - i32(1)))
+    row, column = i32(y), i32(x)
+    y -= f32(row)
+    x -= f32(column)
+    both = x * y
+    return at(row), at(column), f32(1) - x - y + both, x - both, y - both, both
+
+
+@compiled
+def carry(
+    flow: Floats, rest: Floats, moved: Floats, sure: Floats, there: Floats,
+    step: Floats, moved_on: Floats, sure_on: Floats,
+) -> None:  # fmt: skip
+    """From one frame to the next: ``step``, the place where each pixel was, held back by ``rest``; where what was there
+    had come from, ``moved``; and how sure that was, ``sure``, and still is where ``there`` is 1."""
+    height, width = at(flow.shape[0]), at(flow.shape[1])
+    for i in range(height):
+        for j in range(width):
+            go = f32(1) - rest[i, j]
+            x, y = f32(i32(j)) + go * flow[i, j, 0], f32(i32(i)) + go * flow[i, j, 1]
+            step[i, j, 0], step[i, j, 1] = x, y
+            row, column, a, b, c, d = _between(y, x, height, width)
+            below, beside = min(row + at(1), height - at(1)), min(column + at(1), width - at(1))
+            for k in range(at(2)):
+                upper = a * moved[row, column, k] + b * moved[row, beside, k]
+                moved_on[i, j, k] = upper + c * moved[below, column, k] + d * moved[below, beside, k]
+            upper = a * sure[row, column] + b * sure[row, beside]
+            sure_on[i, j] = (upper + c * sure[below, column] + d * sure[below, beside]) * there[i, j]
+
+
+@compiled
+def stretched(moved: Floats, out: Floats) -> None:
+    """By how much of itself what was ``moved`` there has grown or shrunk."""
+    height, width = at(moved.shape[0]), at(moved.shape[1])
+    half = f32(0.5)
+    for i in range(height):
+        above, below = at(max(i32(i) - 1, 0)), min(i + at(1), height - at(1))
+        out[i, 0], out[i, width - at(1)] = 0, 0
+        tall = f32(0) if above == i or below == i else f32(1)
+        for j in range(at(1), width - at(1)):
+            xx = half * (moved[i, j + at(1), 0] - moved[i, j - at(1), 0]) - f32(1)
+            yx = half * (moved[i, j + at(1), 1] - moved[i, j - at(1), 1])
+            xy = half * (moved[below, j, 0] - moved[above, j, 0]) * tall
+            yy = (half * (moved[below, j, 1] - moved[above, j, 1]) - f32(1)) * tall
+            out[i, j] = abs(xx + yy + xx * yy - xy * yx)
