@@ -6,18 +6,15 @@ Maps and motion come at the small size that motion is looked for in, and are enl
 
 from __future__ import annotations
 
-import gc
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor
-from functools import cache
 from typing import Any, Protocol
 
 import cv2 as opencv
 import numpy as np
 from numpy.typing import NDArray
 
-from videostyle import compositor_loops as loops
 from videostyle.engines import ENGINES
 from videostyle.flow import Flow
 from videostyle.frame import Image
@@ -64,12 +61,12 @@ def compositor(device: str, threads: Executor | None = None) -> Compositor:
     if device.startswith("cuda") and importlib.import_module(ENGINES["pytorch"].module).lacks(device) is None:
         made: Compositor = importlib.import_module("videostyle.compositor_card").CardCompositor(device)
         return made
-    _compile()
     return HostCompositor(threads)
 
 
 class HostCompositor:
-    """By the processor, in bands of rows; ``videostyle.compositor_loops`` does what there is to do.
+    """By the processor, in bands of rows; ``videostyle.compositor_loops`` does what there is to do. That brings Numba,
+    which takes longer to load than the first frame to paint, so it is imported when there is something to do.
 
     threads: to do it in; None for the calling one alone.
     """
@@ -89,6 +86,8 @@ class HostCompositor:
         self._start, self._goal = self._sharper(self._start, where), self._sharper(self._goal, where)
 
     def compose(self, painting: Image, share: float, since: Flow, last: Flow, new: Map, held: Map) -> Image:
+        from videostyle import compositor_loops as loops
+
         carried = np.empty_like(self._start)
         whole = round(256 * share)
 
@@ -96,17 +95,20 @@ class HostCompositor:
             loops.fade(_flat(self._start[rows]), _flat(self._goal[rows]), whole, _flat(carried[rows]))
 
         self._each(fade, len(carried))
-        moved = (*_planes(since, painting.shape), *_planes(last, painting.shape), 256 * held)
-        self._shown, out = self._put(carried, painting, new, *moved)
+        self._shown, out = self._put(carried, painting, new, since, last, held)
         return out
 
     def turn(self, painting: Image, kept: Map) -> None:
         self._start, (self._goal, _) = self._shown, self._put(self._shown, painting, 1 - kept)
 
-    def _put(self, carried: Image, painting: Image, new: Map, *moved: Map) -> tuple[Image, Image]:
-        """RGBA and RGB. moved: what ``loops.compose`` takes before ``new``; nothing where nothing moves."""
+    def _put(self, carried: Image, painting: Image, new: Map, *moved: Flow | Map) -> tuple[Image, Image]:
+        """RGBA and RGB. moved: ``since``, ``last`` and ``held`` of ``compose``; nothing where nothing moves."""
+        from videostyle import compositor_loops as loops
+
         height, width = painting.shape[:2]
-        maps = _stacked(*(moved or [np.zeros_like(new)] * (loops.PLANES - 1)), 256 * new)
+        still = np.zeros((*new.shape, 2), np.float32)
+        since, last, held = moved or (still, still, np.zeros_like(new))
+        maps = loops.arrange(since, last, held, new, height, width)
         columns = loops.columns(width, new.shape[1])
         out, rgb = np.empty_like(carried), np.empty(painting.shape, np.uint8)
         # Arrays that may not be written are of another type to Numba, and loops would be compiled once more for them.
@@ -119,7 +121,10 @@ class HostCompositor:
         return out, rgb
 
     def _sharper(self, picture: Image, where: Map) -> Image:
-        (height, width), maps = picture.shape[:2], _stacked(np.float32(SHARPER) * where)
+        from videostyle import compositor_loops as loops
+
+        (height, width), border = picture.shape[:2], ((0, 0), (1, 1))
+        maps = np.pad(np.float32(SHARPER) * where, border, "edge")[:, None]
         columns, out = loops.columns(width, where.shape[1]), np.empty_like(picture)
 
         def sharpen(rows: slice) -> None:
@@ -133,30 +138,8 @@ class HostCompositor:
             pass
 
 
-@cache
-def _compile() -> None:
-    """All loops, and throw away what that leaves behind: it would be done in the middle of a film, and a Ctrl-C that
-    comes while Python throws things away is lost."""
-    canvas, picture, rest = HostCompositor(), np.zeros((16, 16, 3), np.uint8), np.zeros((16, 16), np.float32)
-    canvas.begin(picture)
-    canvas.sharpen(rest)
-    canvas.compose(picture, 0.5, np.dstack([rest, rest]), np.dstack([rest, rest]), rest, rest)
-    gc.collect()
-
-
-def _flat(picture: Image) -> loops.Pixels:
+def _flat(picture: Image) -> NDArray[np.uint32]:
     return picture.reshape(-1).view(np.uint32)
-
-
-def _planes(flow: Flow, size: tuple[int, ...]) -> Iterator[Map]:
-    """x and y in pixels of a picture of that height and width."""
-    for axis in (0, 1):
-        yield flow[..., axis] * np.float32(size[1 - axis] / flow.shape[1 - axis])
-
-
-def _stacked(*planes: Map) -> NDArray[np.float32]:
-    """Row for row, as the loops take them, with a border at either end that is as what it is beside."""
-    return np.stack([np.pad(plane, ((0, 0), (1, 1)), "edge") for plane in planes], 1, dtype=np.float32)
 
 
 def _four(picture: Image) -> Image:

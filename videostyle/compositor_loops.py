@@ -11,14 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videostyle.compiled import at, compiled, f32, i32, u32
+from videostyle.vectors import SIDE, fetch, ramp
 
 Pixels = NDArray[np.uint32]
 Floats = NDArray[np.float32]
 
 SPAN = 64
 """Pixels of a span."""
-_CELL = 8
+_LINE, _AHEAD = 16, 3
+"""Pixels of a line of the processor's cache, and rows ahead that they are fetched, for it does not see them coming."""
+_CELL = SIDE
 """Most pixels of a row from one value of a map to the next."""
+_NONE, _SOME, _ALL = range(3)
 _MOVED_X, _MOVED_Y, _LAST_X, _LAST_Y, _HELD, _NEW = range(6)
 PLANES = 6
 """Of maps: x and y of how far the key frame moved, in pixels of the picture, the same of the frame before, how much of
@@ -56,6 +60,25 @@ def columns(width: int, small: int) -> tuple[NDArray[np.int64], Floats, NDArray[
 
 
 @compiled
+def arrange(since: Floats, last: Floats, held: Floats, new: Floats, height: int, width: int) -> Floats:
+    """float32 (h, PLANES, w + 2), outermost values twice, as ``compose`` takes it for pictures of that size: of flows,
+    (h, w, 2), in pixels of their own size, and of maps of shares, (h, w), of which what makes no difference is 0."""
+    rows, columns = at(new.shape[0]), at(new.shape[1])
+    down, across = f32(height) / f32(i32(rows)), f32(width) / f32(i32(columns))
+    out = np.empty((rows, at(PLANES), columns + at(2)), np.float32)
+    for i in range(rows):
+        for j in range(columns):
+            to, keeps, fresh = j + at(1), f32(256) * held[i, j], f32(256) * new[i, j]
+            out[i, at(_MOVED_X), to], out[i, at(_MOVED_Y), to] = across * since[i, j, 0], down * since[i, j, 1]
+            out[i, at(_LAST_X), to], out[i, at(_LAST_Y), to] = across * last[i, j, 0], down * last[i, j, 1]
+            out[i, at(_HELD), to] = keeps if keeps >= f32(0.5) else f32(0)
+            out[i, at(_NEW), to] = fresh if fresh >= f32(0.5) else f32(0)
+        for plane in range(at(PLANES)):
+            out[i, plane, 0], out[i, plane, columns + at(1)] = out[i, plane, 1], out[i, plane, columns]
+    return out
+
+
+@compiled
 def _look(
     picture: Pixels, width: int, height: int, x: Floats, y: Floats, where: Pixels, taps: Pixels, found: Pixels
 ) -> None:
@@ -65,10 +88,12 @@ def _look(
     for i in range(at(SPAN)):
         across = i32(min(max(x[i], f32(0)), f32(width - 1)) * f32(32) + f32(0.5))
         down = i32(min(max(y[i], f32(0)), f32(height - 1)) * f32(32) + f32(0.5))
-        column, line = min(across >> 5, right), min(down >> 5, bottom)
+        column, line = min(i32(across >> 5), right), min(i32(down >> 5), bottom)
         where[i] = u32(line * stride + column)
         where[at(SPAN) + i] = u32(across - (column << 5))
         where[at(2 * SPAN) + i] = u32(down - (line << 5))
+    for i in range(at(0), at(SPAN), at(_LINE)):
+        fetch(picture, at(where[i]) + at(_AHEAD) * below)
     for i in range(at(SPAN)):
         pixel = at(where[i])
         taps[i] = picture[pixel]
@@ -97,29 +122,28 @@ def _enlarge(
     spans: NDArray[np.int64],
     step: float,
     grown: Floats,
-    alive: NDArray[np.bool_],
+    alive: NDArray[np.uint8],
 ) -> None:
-    """One row of each map, as wide as the picture. alive: of spans, where it or a neighbour is not 0."""
+    """One row of each map, as wide as the picture. alive: of spans, SOME where it or a neighbour is not 0, ALL where it
+    is 256 throughout."""
     above, here, under = at(max(line - 1, 0)), at(line), at(min(line + 1, len(maps) - 1))
     for plane in range(at(maps.shape[1])):
-        was, spoilt = False, False
+        spoilt = _NONE
         for span in range(at(len(spans))):
             first, last = at(spans[span, at(1)]), at(spans[span, at(2)])
             was = alive[span, plane]
-            alive[span, plane] = False
+            some, all_over = False, True
             for i in range(first, last + at(1)):
-                if maps[above, plane, i] != 0 or maps[here, plane, i] != 0 or maps[under, plane, i] != 0:
-                    alive[span, plane] = True
-                    break
+                some |= maps[above, plane, i] != 0 or maps[here, plane, i] != 0 or maps[under, plane, i] != 0
+                all_over &= maps[here, plane, i] >= f32(255.5)
+            alive[span, plane] = (_ALL if all_over else _SOME) if some else _NONE
             if alive[span, plane]:
                 for i in range(first, last):
                     value = maps[here, plane, i]
                     slope = maps[here, plane, i + at(1)] - value
                     value += slope * between[i]
                     slope *= step
-                    to = at(start[i])
-                    for j in range(at(_CELL)):  # what is too much, the next cell puts right
-                        grown[plane, to + j] = value + slope * f32(j)
+                    ramp(grown[plane], at(start[i]), value, slope)  # what is too much, the next cell puts right
             elif was or spoilt:
                 to = at(spans[span, at(0)])
                 for i in range(at(SPAN + _CELL)):
@@ -138,7 +162,7 @@ def _rows(
     step: float,
     lines: NDArray[np.int64],
     grown: Floats,
-    alive: NDArray[np.bool_],
+    alive: NDArray[np.uint8],
 ) -> tuple[int, float]:
     """Enlarge the two rows of maps between which a row of a picture lies, each where its number is even or odd, unless
     they are there. Returns which is the upper one, and the share of the lower one."""
@@ -169,11 +193,11 @@ def compose(
 ) -> None:
     """Rows of a picture: ``carried`` as it moved, and over it the painting, with what was shown of that held.
 
-    maps: float32 (h, PLANES, w + 2), outermost values twice. start, between, spans: of ``columns``. rows: the first,
+    maps: of ``arrange``. start, between, spans: of ``columns``. rows: the first,
     and the one after the last. out: RGBA. rgb: the same, uint8 (3 H W).
     """
     grown = np.zeros((2, PLANES, max(width, SPAN) + _CELL), np.float32)
-    alive = np.zeros((2, len(spans), PLANES), np.bool_)
+    alive = np.zeros((2, len(spans), PLANES), np.uint8)
     lines = np.full(2, -1)
     x, y = np.zeros(SPAN, np.float32), np.zeros(SPAN, np.float32)
     where, taps = np.zeros(3 * SPAN, np.uint32), np.zeros(4 * SPAN, np.uint32)
@@ -189,6 +213,8 @@ def compose(
             holds = renewed and alive[at(0), span, at(_HELD)] and alive[at(1), span, at(_HELD)]
             moves = alive[at(0), span, at(_MOVED_X)] and alive[at(1), span, at(_MOVED_X)]
             moves |= alive[at(0), span, at(_MOVED_Y)] and alive[at(1), span, at(_MOVED_Y)]
+            covered = alive[at(0), span, at(_NEW)] == _ALL and alive[at(1), span, at(_NEW)] == _ALL
+            moves &= not covered
             for layer in range(2):
                 if holds if layer else moves:
                     x_plane, y_plane = at(2 * layer), at(2 * layer + 1)
@@ -197,7 +223,7 @@ def compose(
                         x[i] = up[x_plane, k] + (low[x_plane, k] - up[x_plane, k]) * share + f32(left) + f32(i)
                         y[i] = up[y_plane, k] + (low[y_plane, k] - up[y_plane, k]) * share + f32(row)
                     _look(shown if layer else carried, width, height, x, y, where, taps, held if layer else found)
-            if not moves:
+            if not moves and not covered:
                 for i in range(count):
                     found[i] = carried[here + i]
             if renewed:
@@ -237,7 +263,7 @@ def sharpen(
 ) -> None:
     """Rows of a picture, with so much as ``maps`` says, (h, 1, w + 2), of what 3x3 pixels differ from their mean."""
     grown = np.zeros((2, 1, max(width, SPAN) + _CELL), np.float32)
-    alive = np.zeros((2, len(spans), 1), np.bool_)
+    alive = np.zeros((2, len(spans), 1), np.uint8)
     lines = np.full(2, -1)
     even, odd = np.zeros(SPAN + 2, np.uint32), np.zeros(SPAN + 2, np.uint32)
     step = f32(maps.shape[2] - 2) / f32(width)
