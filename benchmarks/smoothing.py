@@ -1,9 +1,10 @@
 """python -m benchmarks.smoothing: what smoothing costs a frame, and a stream.
 
-follow: motion since the frame before, in the lanes that paint. blend: the picture put together, in order, "host" by
-OpenCV and "card" by PyTorch, where the engine runs on one; milliseconds, median of the frames after the first ten, of
-the same paintings in turns. Then whole streams, as files are painted: frames a second with smoothing and without, in
-turns, the best of three.
+search: motion since the frame before in the whole of the small picture, and opencv: the same by OpenCV on one thread,
+in turns with it. follow: that search, where anything moves, and what it is worth, in the lanes that paint. host, card:
+the picture put together, in order, there; on a card, where the engine runs on one. Milliseconds, median of the frames
+after the first ten, of the same paintings in turns. Then whole streams, as files are painted: frames a second with
+smoothing and without, in turns, the best of three.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from typing import Any
 
 from benchmarks.machine import describe
 from videostyle.compositor import HostCompositor, compositor
+from videostyle.dense_search import DenseSearch
 from videostyle.engines import StyleEngine, load_engine
+from videostyle.flow import luma
 from videostyle.frame import Frame
 from videostyle.keyframes.film import Film
 from videostyle.quality import covered
@@ -58,6 +61,42 @@ def parts(frames: list[Frame], engine: StyleEngine, bank: StyleBank, mix: StyleM
             smoothers[name].blend(painting, seen)
             taken["follow"] += [1000 * (followed - began)] * (number >= WARM)
             taken[name] += [1000 * (time.perf_counter() - followed)] * (number >= WARM)
+    return {name: median(values) for name, values in taken.items()}
+
+
+def searches(frames: list[Frame]) -> dict[str, float]:
+    """Milliseconds of motion looked for there and back, by videostyle and by OpenCV with the same settings."""
+    import cv2 as opencv
+
+    cv2: Any = opencv  # its type stubs lack half of what is used here
+    smoother, ours, theirs = (
+        Smoother(1.0),
+        DenseSearch(),
+        [cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST) for _ in range(2)],
+    )
+    theirs[0].setFinestScale(0)
+    theirs[0].setPatchStride(5)
+    theirs[0].setGradientDescentIterations(8)
+    theirs[0].setVariationalRefinementIterations(3)
+    theirs[0].setVariationalRefinementAlpha(60)
+    theirs[1].setFinestScale(1)
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    taken: dict[str, list[float]] = {"search": [], "opencv": []}
+    for number, frame in enumerate(frames):
+        seen = smoother.see(frame.image)
+        if seen.before is None:
+            continue
+        now, then = luma(seen.small), luma(seen.before)
+        for name in list(taken)[:: 1 if number % 2 else -1]:
+            began = time.perf_counter()
+            if name == "search":
+                ours(now, then)
+            else:
+                theirs[0].calc(now, then, None)
+                theirs[1].calc(then, now, None)
+            taken[name] += [1000 * (time.perf_counter() - began)] * (number >= WARM)
+    cv2.setNumThreads(threads)
     return {name: median(values) for name, values in taken.items()}
 
 
@@ -103,7 +142,7 @@ def main() -> None:
             width, height = map(int, size.split("x"))
             frames = read(clip, (width, height), args.frames)
             row: dict[str, Any] = {"clip": Path(clip).name, "size": size, "frames": len(frames)}
-            row |= {"ms": parts(frames, engine, bank, mix), "fps": rates(frames, engine, bank, mix)}
+            row |= {"ms": searches(frames) | parts(frames, engine, bank, mix), "fps": rates(frames, engine, bank, mix)}
             rows.append(row)
             ms = "  ".join(f"{name} {value:.1f} ms" for name, value in row["ms"].items())
             fps = "  ".join(f"{name} {value:.1f} fps" for name, value in row["fps"].items())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from videostyle.compiled import at, compiled, f32, i32, part
+from videostyle.compiled import at, compiled, f32, i32, index, part, single
 from videostyle.vectors import SIDE, cover, differ, moments
 
 Plane = NDArray[np.float32]
@@ -16,14 +16,15 @@ Plane = NDArray[np.float32]
 BORDER = 16
 _STRIDE = 5
 """Pixels from one patch to the next."""
-_STEP = 1 - (7 / 8) ** 4
+_STEP = single(1 - (7 / 8) ** 4)
 """Share of Gauss and Newton's step, lest noise move what has little to hold on to: what OpenCV's four steps come to,
 each an eighth, for its slopes are eight times as steep as what they stand for."""
-_ALIKE = 0.1
+_ALIKE = single(0.1)
 """Pixels by which a neighbour's motion has to be another one to be tried."""
-_LEAST = 1e-6
-"""Of a patch's determinant: it has nothing to hold on to."""
-_U, _V, _FIT, _ALONG, _OVER, _XX, _XY, _YY, _MEAN_X, _MEAN_Y = range(10)
+_LEAST, _WORST = single(1e-6), single(1e30)
+"""Of a patch's determinant: it has nothing to hold on to; and of its fit, before it has been tried."""
+_ONE, _PIXELS = index(1), single(SIDE * SIDE)
+_U, _V, _FIT, _ALONG, _OVER, _XX, _XY, _YY, _MEAN_X, _MEAN_Y = (index(number) for number in range(10))
 NUMBERS = 10
 """Of a patch: its flow, how badly it fits, half of that's slopes, the inverse of its Hessian, means of its slopes."""
 
@@ -37,10 +38,10 @@ def patches(shape: tuple[int, ...]) -> int:
 def slopes(grey: Plane, pitch: int, across: Plane, down: Plane) -> None:
     """After Sobel, per pixel."""
     pitch, eighth = at(pitch), f32(0.125)
-    for i in range(pitch + at(1), at(grey.size) - pitch - at(1)):
-        a, b, c = grey[i - pitch - at(1)], grey[i - pitch], grey[i - pitch + at(1)]
-        d, e = grey[i - at(1)], grey[i + at(1)]
-        f, g, h = grey[i + pitch - at(1)], grey[i + pitch], grey[i + pitch + at(1)]
+    for i in range(pitch + _ONE, at(grey.size) - pitch - _ONE):
+        a, b, c = grey[i - pitch - _ONE], grey[i - pitch], grey[i - pitch + _ONE]
+        d, e = grey[i - _ONE], grey[i + _ONE]
+        f, g, h = grey[i + pitch - _ONE], grey[i + pitch], grey[i + pitch + _ONE]
         across[i] = eighth * (c + e + e + h - a - d - d - f)
         down[i] = eighth * (f + g + g + h - a - b - b - c)
 
@@ -66,19 +67,19 @@ def search(
                 column = i32(place) if onward else columns - i32(1) - i32(place)
                 left, k = _corner(column, width), at(NUMBERS) * at(row * columns + column)
                 if onward:
-                    u, v = found[k + at(_U)], found[k + at(_V)]
+                    u, v = found[k + _U], found[k + _V]
                     _try(first, across, down, second, pitch, height, width, top, left, u, v, found, k)
                 for above in range(2):
                     if line if above else place:
                         other = k - step * at(columns) if above else k - step
-                        u, v = found[other + at(_U)], found[other + at(_V)]
-                        if abs(u - found[k + at(_U)]) + abs(v - found[k + at(_V)]) > f32(_ALIKE):
+                        u, v = found[other + _U], found[other + _V]
+                        if abs(u - found[k + _U]) + abs(v - found[k + _V]) > _ALIKE:
                             _try(first, across, down, second, pitch, height, width, top, left, u, v, found, k)
-                along, over = found[k + at(_ALONG)], found[k + at(_OVER)]
-                u = f32(_STEP) * (found[k + at(_XX)] * along + found[k + at(_XY)] * over)
-                v = f32(_STEP) * (found[k + at(_XY)] * along + found[k + at(_YY)] * over)
-                if u * u + v * v < f32(SIDE * SIDE):
-                    u, v = found[k + at(_U)] - u, found[k + at(_V)] - v
+                along, over = found[k + _ALONG], found[k + _OVER]
+                u = _STEP * (found[k + _XX] * along + found[k + _XY] * over)
+                v = _STEP * (found[k + _XY] * along + found[k + _YY] * over)
+                if u * u + v * v < _PIXELS:
+                    u, v = found[k + _U] - u, found[k + _V] - v
                     _try(first, across, down, second, pitch, height, width, top, left, u, v, found, k)
 
 
@@ -103,12 +104,12 @@ def _inspect(across: Plane, down: Plane, pitch: int, x: Plane, y: Plane, found: 
             here = (top + at(BORDER)) * pitch + left + at(BORDER)
             to_x, xx, _, xy = moments(across, across, down, here, pitch)
             to_y, yy, _, _ = moments(down, across, down, here, pitch)
-            area = max(xx * yy - xy * xy, f32(_LEAST))
-            found[k + at(_XX)], found[k + at(_XY)], found[k + at(_YY)] = yy / area, -xy / area, xx / area
-            found[k + at(_MEAN_X)], found[k + at(_MEAN_Y)] = to_x / f32(SIDE * SIDE), to_y / f32(SIDE * SIDE)
-            found[k + at(_U)] = x[top + at(SIDE // 2), left + at(SIDE // 2)]
-            found[k + at(_V)] = y[top + at(SIDE // 2), left + at(SIDE // 2)]
-            found[k + at(_FIT)] = np.inf
+            area = max(xx * yy - xy * xy, _LEAST)
+            found[k + _XX], found[k + _XY], found[k + _YY] = yy / area, -xy / area, xx / area
+            found[k + _MEAN_X], found[k + _MEAN_Y] = to_x / _PIXELS, to_y / _PIXELS
+            found[k + _U] = x[top + at(SIDE // 2), left + at(SIDE // 2)]
+            found[k + _V] = y[top + at(SIDE // 2), left + at(SIDE // 2)]
+            found[k + _FIT] = _WORST
             k += at(NUMBERS)
 
 
@@ -121,11 +122,11 @@ def _try(
     here = at(top + BORDER) * at(pitch) + at(left + BORDER)
     there, a, b = _where(top, left, height, width, pitch, u, v)
     total, square, along, over = differ(first, across, down, here, second, there, at(pitch), a, b)
-    fit = square - total * total / f32(SIDE * SIDE)  # it may have become brighter as a whole
-    if fit < found[k + at(_FIT)]:
-        found[k + at(_U)], found[k + at(_V)], found[k + at(_FIT)] = u, v, fit
-        found[k + at(_ALONG)] = along - total * found[k + at(_MEAN_X)]
-        found[k + at(_OVER)] = over - total * found[k + at(_MEAN_Y)]
+    fit = square - total * total / _PIXELS  # it may have become brighter as a whole
+    if fit < found[k + _FIT]:
+        found[k + _U], found[k + _V], found[k + _FIT] = u, v, fit
+        found[k + _ALONG] = along - total * found[k + _MEAN_X]
+        found[k + _OVER] = over - total * found[k + _MEAN_Y]
 
 
 @part
@@ -149,7 +150,7 @@ def densify(first: Plane, second: Plane, pitch: int, found: Plane, x: Plane, y: 
     for row in range(_count(height)):
         top = _corner(row, height)
         for column in range(_count(width)):
-            left, u, v = _corner(column, width), found[k + at(_U)], found[k + at(_V)]
+            left, u, v = _corner(column, width), found[k + _U], found[k + _V]
             here = at(top + BORDER) * at(pitch) + at(left + BORDER)
             there, a, b = _where(top, left, height, width, pitch, u, v)
             to = at(top) * at(width) + at(left)
