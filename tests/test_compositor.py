@@ -14,6 +14,7 @@ from tests.banks import tiny_bank
 from tests.test_flow import texture
 from tests.test_stylizer import at
 from videostyle import compositor_loops as loops
+from videostyle import temporal
 from videostyle.compositor import SHARPER, Compositor, HostCompositor, Map, compositor
 from videostyle.compositor_card import CardCompositor
 from videostyle.engines import load_engine
@@ -93,6 +94,7 @@ def test_the_host_puts_together_what_opencv_does_step_by_step(size: tuple[int, i
         painting = picture()
         since, last = (np.dstack([sparse(rng, small, 3), sparse(rng, small, -2)]) for _ in range(2))
         new, held = (np.minimum(sparse(rng, small, 1), 1) for _ in range(2))
+        new[:, small[1] // 2 :] = 1
         out = canvas.compose(painting, share, since, last, new, held)
         carried = moved(start + (aim - start) * np.float32(share), since)
         fresh = painting + (moved(shown, last) - painting) * large(held)[..., None]
@@ -111,6 +113,7 @@ def test_the_host_puts_together_what_opencv_does_step_by_step(size: tuple[int, i
 
 
 def test_all_that_comes_is_painted_by_the_loops_compiled_before() -> None:
+    temporal._load().result()
     canvas = compositor("cpu")
     before = len(loops.compose.signatures)  # type: ignore[attr-defined]
     paintings = [

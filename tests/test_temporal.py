@@ -17,6 +17,7 @@ from tests.banks import tiny_bank, tiny_transformer_bank
 from tests.test_flow import texture
 from tests.test_stylizer import Inverting, at
 from videostyle import temporal
+from videostyle.dense_search import WIDEST
 from videostyle.frame import Image
 from videostyle.styles import parse_mix
 from videostyle.stylizer import Stylizer
@@ -330,6 +331,15 @@ def test_loops_are_loaded_beside_the_first_frame_and_what_fails_there_is_told(mo
         smoother.follow(seen)
     assert len(said) == 1
     assert "compiled" in said[0]
+
+
+def test_motion_in_the_largest_pictures_is_looked_for_as_wide_as_it_can_be() -> None:
+    smoother, wide = Smoother(), window().repeat(4, 0)[:32].repeat(20, 1)  # 6400x32
+    for shift in (0, 8):
+        picture = np.ascontiguousarray(np.roll(wide, shift, 1))
+        seen = smoother.see(picture)
+        assert seen.small.shape[1] == WIDEST
+        assert steadied(smoother, picture, picture).shape == picture.shape
 
 
 def test_a_program_may_end_while_loops_are_loaded() -> None:
