@@ -1,7 +1,8 @@
 """Loops over pixels that no library has, compiled by Numba when first run, and kept for the next time.
 
 All of them let other threads run. Indices are unsigned, for one that might be negative costs more than what is done
-with it.
+with it. What is kept is good for as long as the loop's own file stays as it is: who changes what a loop takes from
+another one, ``videostyle.vectors`` above all, is to touch that too.
 """
 
 from __future__ import annotations
