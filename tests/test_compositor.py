@@ -112,6 +112,21 @@ def test_the_host_puts_together_what_opencv_does_step_by_step(size: tuple[int, i
     assert np.abs(np.clip(expected, 0, 255) - out).max() < 1
 
 
+@pytest.mark.parametrize("motion", [(260, 260), (-260, 0), (300, 4)])
+@pytest.mark.parametrize("cells", [4, 9, 20])
+def test_however_far_and_large_it_is_looked_up_where_it_was(motion: tuple[int, int], cells: int) -> None:
+    small, canvas = (40, 60), HostCompositor()
+    size = small[0] * cells + 300, small[1] * cells + 300
+    start = np.asarray(cv2.blur(np.random.default_rng(4).integers(0, 256, (*size, 3), np.uint8), (5, 5)), np.uint8)
+    canvas.begin(start)
+    flow = np.zeros((*small, 2), np.float32)
+    flow[:] = np.divide(motion, size[::-1]) * small[::-1]
+    rest = np.zeros(small, np.float32)
+    out = canvas.compose(start, 0.0, flow, np.zeros_like(flow), rest, rest)
+    y, x = (np.clip(np.arange(side) + by, 0, side - 1) for side, by in zip(size, motion[::-1], strict=True))
+    assert np.abs(out.astype(int) - start[y][:, x]).max() <= 8  # at 32nds of a pixel
+
+
 def test_all_that_comes_is_painted_by_the_loops_compiled_before() -> None:
     temporal._load().result()
     canvas = compositor("cpu")

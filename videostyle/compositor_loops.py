@@ -21,7 +21,7 @@ SPAN = 64
 _LINE, _AHEAD = 16, 3
 """Pixels of a line of the processor's cache, and rows ahead that they are fetched, for it does not see them coming."""
 _CELL = SIDE
-"""Most pixels of a row from one value of a map to the next."""
+"""Pixels of a row that are enlarged at a time, from one value of a map to the next."""
 _NONE, _SOME, _ALL = range(3)
 _MOVED_X, _MOVED_Y, _LAST_X, _LAST_Y, _HELD, _NEW = range(6)
 PLANES = 6
@@ -143,7 +143,9 @@ def _enlarge(
                     slope = maps[here, plane, i + at(1)] - value
                     value += slope * between[i]
                     slope *= step
-                    ramp(grown[plane], at(start[i]), value, slope)  # what is too much, the next cell puts right
+                    begin, end = start[i], start[i + at(1)] if i + at(1) < at(len(start)) else grown.shape[1] - _CELL
+                    for to in range(begin, end, _CELL):  # what is too much, the next cell puts right
+                        ramp(grown[plane], at(to), value + slope * f32(i32(to - begin)), slope)
             elif was or spoilt:
                 to = at(spans[span, at(0)])
                 for i in range(at(SPAN + _CELL)):
@@ -211,8 +213,8 @@ def compose(
             count, here = at(min(SPAN, width - left)), at(row * width + left)
             renewed = alive[at(0), span, at(_NEW)] and alive[at(1), span, at(_NEW)]
             holds = renewed and alive[at(0), span, at(_HELD)] and alive[at(1), span, at(_HELD)]
-            moves = alive[at(0), span, at(_MOVED_X)] and alive[at(1), span, at(_MOVED_X)]
-            moves |= alive[at(0), span, at(_MOVED_Y)] and alive[at(1), span, at(_MOVED_Y)]
+            moves = alive[at(0), span, at(_MOVED_X)] != _NONE and alive[at(1), span, at(_MOVED_X)] != _NONE
+            moves |= alive[at(0), span, at(_MOVED_Y)] != _NONE and alive[at(1), span, at(_MOVED_Y)] != _NONE
             covered = alive[at(0), span, at(_NEW)] == _ALL and alive[at(1), span, at(_NEW)] == _ALL
             moves &= not covered
             for layer in range(2):

@@ -12,12 +12,11 @@ changes, and most of what is shown stays.
 from __future__ import annotations
 
 import gc
-import math
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -224,29 +223,33 @@ def _load(told: Callable[[str], None] = lambda line: None) -> Future[None]:
     """
     loaded: Future[None] = Future()
 
+    def tell() -> None:
+        with suppress(Exception):  # nothing but a word is lost
+            told("smoothing is being compiled for this processor: once, 10 to 30 seconds")
+
     def load() -> None:
-        patience, collects = time.monotonic() + _SLOW, gc.isenabled()
+        slow, collects = threading.Timer(_SLOW, tell), gc.isenabled()
+        slow.daemon = True
         gc.disable()
         try:
+            slow.start()
             for loop in _loops():
                 loop()
-                if time.monotonic() > patience:
-                    told("smoothing is being compiled for this processor: once, 10 to 30 seconds")
-                    patience = math.inf
                 if not threading.main_thread().is_alive():
-                    break
+                    raise RuntimeError("the program ends")
             loaded.set_result(None)
         except BaseException as error:  # whoever waits for it is to know
             loaded.set_exception(error)
         finally:
+            slow.cancel()
             gc.collect()
             if collects:
                 gc.enable()
 
     with _LOCK:
-        if not _loading:
-            _loading.append(loaded)
+        if not _loading or (_loading[0].done() and _loading[0].exception()):  # what failed once, may not again
             threading.Thread(target=load, name="loops").start()
+            _loading[:] = [loaded]
         return _loading[0]
 
 
