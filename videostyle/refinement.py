@@ -145,10 +145,8 @@ def _frame(work: Plane, plane: int, height: int, end: int) -> None:
         to = _begin(row) + plane
         work[to + _HALF - _ONE] = work[to]
         work[to + end] = work[to + _HALF - _ONE + end]
-    for k in range(_WHOLE):
-        work[plane + k] = work[plane + _ROW + k]
-        last = at(height) * _ROW + plane + k
-        work[last + _ROW] = work[last]
+    _copy(work, plane, _ONE, _NIL)
+    _copy(work, plane, height, height + _ONE)
 
 
 @part
@@ -184,8 +182,8 @@ def _weigh(work: Plane, row: int, height: int, end: int, count: int) -> None:
     # Outside, flow is as beside it while smoothness is looked at, and 0 while the equations are solved.
     work[to + end + _DU], work[to + end + _DV] = work[edge + _DU], work[edge + _DV]
     if last:
-        _frame_below(work, _DU, height)
-        _frame_below(work, _DV, height)
+        _copy(work, _DU, height, height + _ONE)
+        _copy(work, _DV, height, height + _ONE)
     _bind(work, to, count, *_EVEN)
     _bind(work, to, count, *_ODD)
     work[to + end + _DU], work[to + end + _DV] = 0, 0
@@ -203,10 +201,9 @@ def _weigh(work: Plane, row: int, height: int, end: int, count: int) -> None:
 
 
 @part
-def _frame_below(work: Plane, plane: int, height: int) -> None:
+def _copy(work: Plane, plane: int, row: int, to: int) -> None:
     for k in range(_WHOLE):
-        last = height * _ROW + plane + k
-        work[last + _ROW] = work[last]
+        work[to * _ROW + plane + k] = work[row * _ROW + plane + k]
 
 
 @part
