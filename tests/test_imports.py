@@ -22,7 +22,7 @@ LAYERS = (
     | {"styles", "learned", "library"},
     {"net", "transformer_net", "fast_neural_style"},
     {"engines"},
-    {"quantize", "flow", "steadiness", "temporal", "losses", "perceptual", "quality", "motion"}
+    {"quantize", "flow", "steadiness", "standing", "temporal", "losses", "perceptual", "quality", "motion"}
     | {"equalize", "compiled", "vectors", "dense_search", "dense_search_loops", "refinement", "temporal_loops"}
     | {"compositor", "compositor_loops", "compositor_card"},
     {"stylizer"},
@@ -36,7 +36,7 @@ LAYERS = (
 """From the bottom up. A module or package imports from layers below its own and from its own."""
 
 WITHOUT_TORCH = {*LAYERS[0], *LAYERS[1], *LAYERS[2]}
-WITHOUT_TORCH |= {"quantize", "flow", "steadiness", "temporal", "stylizer", "pipeline"}
+WITHOUT_TORCH |= {"quantize", "flow", "steadiness", "standing", "temporal", "stylizer", "pipeline"}
 WITHOUT_TORCH |= {"compiled", "vectors", "dense_search", "dense_search_loops", "refinement", "temporal_loops"}
 WITHOUT_TORCH |= {"compositor", "compositor_loops"}
 """These neither import torch nor anything that does; nor do the registry of engines, which imports them by name, and

@@ -66,6 +66,19 @@ def test_where_the_film_rests_noise_is_held_and_what_changes_is_not() -> None:
     assert apart(inside, flickering(photo, 19)[100:140, 120:180]) > 30
 
 
+def test_where_the_film_rests_one_painting_stays_and_is_no_average_of_many() -> None:
+    """Strokes of many paintings laid over each other are none."""
+    smoother, rng = Smoother(), np.random.default_rng(0)
+    paintings = [rng.integers(0, 255, (240, 320, 3), np.uint8) for _ in range(60)]
+    for index, painting in enumerate(paintings):
+        photo = noisy(window(), index)
+        if index >= 20:  # something is put down, once
+            photo[80:160, 100:200] = 255 - photo[80:160, 100:200]
+        shown = steadied(smoother, photo, painting)
+    for part in (np.s_[:40], np.s_[100:140, 120:180]):
+        assert min(apart(shown[part], painting[part]) for painting in paintings) < 1  # an average of two: 21 and more
+
+
 def test_a_flow_that_draws_strokes_together_is_not_trusted() -> None:
     """On a wall any flow finds the same grey: nothing but its own shape tells that it is wrong."""
     smoother, strokes = Smoother(), twice(window())

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from videostyle.compositor import Compositor, HostCompositor, Map
 from videostyle.flow import Flow, Mask, luma, places
 from videostyle.frame import Image
+from videostyle.standing import Standing
 
 cv2: Any = opencv  # its type stubs lack half of what is used here
 
@@ -48,15 +49,12 @@ _LIGHT = 6.0
 search fails on walls."""
 _STRETCHED = 0.25
 """Share by which an area may have grown or shrunk since the key frame; by twice that, it is not trusted at all."""
-_HANGS, _SURE = 0.75, 0.98
+_HANGS, _SURE = 0.85, 0.98
 """Share of the frame before in what the key frame does not show, or not so surely."""
-_KEPT = 0.9
-"""Share of what is shown in the next painting, where the film rests."""
-_CHANGED, _LOCKED = 8.0, 0.1
-"""Change of 5x5 pixels, 0..255, that is more than noise; and pixels that the middle of all motion adds up to beyond
-which the camera moves: then nothing rests, for strokes that stand still while the film creeps are worse than noise."""
-_MOVING = 0.5
-"""Where more of the picture than this changes, nothing rests either."""
+_CHANGED = 8.0
+"""Change of 5x5 pixels, 0..255, that is more than noise."""
+_MOVES = 0.05
+"""Share of the picture that begins to move from which on what is on its way is sharpened there."""
 _CUT = 0.2
 """Less than this found in the frame before, on average, is another scene."""
 _AROUND = np.ones((13, 13), np.uint8)
@@ -103,11 +101,12 @@ class Smoother:
         self._own = threading.local()
         self._size: tuple[int, ...] = ()
         self._recent: deque[Image] = deque(maxlen=_AGO)
-        self._age, self._sharp = 0, False
+        self._age = 0
         self._at = self._still = np.zeros((0, 0, 2), np.float32)
         self._sure: Map = np.zeros((0, 0), np.float32)
         self._photo = self._base = np.zeros((0, 0, 4), np.uint8)
-        self._drift = np.zeros(2)
+        self._standing = Standing()
+        self._rested = self._sharp = self._sure
 
     def see(self, photo: Image, *, anew: bool = False) -> Seen:
         """Take the next frame as the net sees it, uint8 RGB (H, W, 3). anew: its painting owes nothing to those before:
@@ -161,7 +160,7 @@ class Smoother:
             return self._canvas.hold(painting, same)
         from videostyle import temporal_loops as loops
 
-        rest = self._resting(seen.small, seen.flow)
+        rest = self._resting(seen.small)
         there = np.maximum(seen.there, rest)
         step, at, sure = np.empty_like(self._at), np.empty_like(self._at), np.empty_like(self._sure)
         loops.carry(seen.flow, rest, self._at, self._sure, there, step, at, sure)
@@ -170,15 +169,17 @@ class Smoother:
             return self._begin(painting, seen.small)
         self._at, self._sure = at, sure
         self._age += 1
-        if not self._sharp and rest.mean() < 1 - _MOVING / 10:
-            self._sharp = True
-            self._canvas.sharpen(1 - rest)
+        self._rested = np.minimum(self._rested, rest)
+        due = 1 - rest - self._sharp
+        if due.mean() > _MOVES:
+            self._canvas.sharpen(np.maximum(due, 0))
+            self._sharp = np.maximum(self._sharp, 1 - rest)
         key = _soft(_like(seen.small, self._photo, self._at) * self._sure * _firm(self._at))
         new, held = 1 - self._strength * key, self._strength * _HANGS * _soft(near) * (key < _SURE)
         since, last = self._at - self._still, step - self._still
         out = self._canvas.compose(painting, self._age / KEY_EVERY, since, last, new, held)
         if self._age == KEY_EVERY:
-            kept = _KEPT * rest
+            kept = self._rested
             self._canvas.turn(painting, kept)
             moved = cv2.remap(self._photo, self._at, None, cv2.INTER_LINEAR)
             self._key(np.asarray(cv2.blendLinear(seen.small, moved, 1 - kept, kept), np.uint8))
@@ -186,28 +187,32 @@ class Smoother:
 
     def _begin(self, painting: Image, small: Image) -> Image:
         self._canvas.begin(painting)
-        self._base, self._drift = small, np.zeros(2)
+        self._base, self._standing = small, Standing()
+        self._standing(small)
         self._key(small)
         return painting
 
     def _key(self, photo: Image) -> None:
         self._photo = photo
         self._at = self._still = places(np.zeros((*photo.shape[:2], 2), np.float32))
-        self._sure = np.ones(photo.shape[:2], np.float32)
-        self._age, self._sharp = 0, False
+        self._sure = self._rested = np.ones(photo.shape[:2], np.float32)
+        self._sharp = np.zeros_like(self._sure)
+        self._age = 0
 
-    def _resting(self, small: Image, flow: Flow) -> Map:
-        """1 where the film stands still, fading to 0 before what does not."""
-        self._drift = 0.95 * self._drift + np.median(flow[::4, ::4], (0, 1))
-        if np.abs(self._drift).max() <= _LOCKED:
-            change = _most(cv2.blur(cv2.absdiff(small, self._base), (5, 5)))
-            # Dilated, so that what moves is renewed with its surroundings.
-            changed = cv2.dilate((change > _CHANGED).astype(np.uint8), _AROUND)
-            if changed.mean() <= _MOVING:
-                self._base = cv2.copyTo(small, changed, self._base.copy())
-                return np.asarray(cv2.blur(cv2.erode((1 - changed).astype(np.float32), _NEAR), (3, 3)), np.float32)
-        self._base = small
-        return np.zeros(small.shape[:2], np.float32)
+    def _resting(self, small: Image) -> Map:
+        """1 where the film stands still, fading to 0 before what does not. Nothing does where the camera moves, for
+        strokes that stand while the film creeps are worse than noise."""
+        off = self._standing(small)
+        if off is None:
+            self._base = small
+            return np.zeros(small.shape[:2], np.float32)
+        shaken = np.array([[1, 0, off[0]], [0, 1, off[1]]], np.float32)
+        base = cv2.warpAffine(self._base, shaken, small.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
+        change = _most(cv2.blur(cv2.absdiff(small, base), (5, 5)))
+        # Dilated, so that what moves is renewed with its surroundings.
+        changed = cv2.dilate((change > _CHANGED).astype(np.uint8), _AROUND)
+        self._base = cv2.copyTo(small, changed, self._base.copy())
+        return np.asarray(cv2.blur(cv2.erode((1 - changed).astype(np.float32), _NEAR), (3, 3)), np.float32)
 
 
 _loading: list[Future[None]] = []

@@ -1,0 +1,74 @@
+"""Whether a camera stands, however its scene moves: what stays where it is may then keep its strokes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2 as opencv
+import numpy as np
+from numpy.typing import NDArray
+
+from videostyle.flow import luma
+from videostyle.frame import Image
+
+cv2: Any = opencv  # its type stubs lack half of what is used here
+
+_BLOCKS = (12, 8)
+"""Across and down: each counts by how well all of it agrees, lest somebody who moves is taken for the camera."""
+_NOISE, _ROUNDS = 4.0, 5
+"""Mean square of change, 0..255 squared, within which a block cannot agree better; and how often blocks are weighed."""
+_OTHER, _FEWEST = 64.0, 0.1
+"""Mean square of change beyond which a block shows something else; and share of blocks that may not."""
+_DOUBT, _MOVED, _SHAKEN, _TRUSTED = 0.06, 0.12, 0.45, 40
+"""Pixels that a camera may be off: in a stream's first frame, in the first one after it moved, and after so many frames
+of standing, for then it was shaken and will come back, while one that creeps does not stand so long."""
+_AFTER = 16
+"""Frames that a camera has to stand after it moved."""
+
+
+class Standing:
+    """Of one stream: whether frames still lie on the one at which the camera last came to rest, so that errors do not
+    add up as those of motion from frame to frame do."""
+
+    def __init__(self) -> None:
+        self._place: NDArray[np.uint8] | None = None
+        self._stood, self._needed, self._limit = 0, 0, _DOUBT
+
+    def __call__(self, photo: Image) -> tuple[float, float] | None:
+        """Pixels across and down that it is off there; None where it moves.
+
+        photo: the next frame, uint8 RGBA (h, w, 4), small and all of one size.
+        """
+        now = luma(photo)
+        if self._place is None:
+            self._place = now
+            return 0.0, 0.0
+        off = camera_motion(now, self._place)
+        self._stood += 1
+        if off is None or np.hypot(*off) > self._limit + (_SHAKEN - self._limit) * min(1.0, self._stood / _TRUSTED):
+            self._place, self._stood, self._needed, self._limit = now, 0, _AFTER, _MOVED
+        return off if self._stood >= self._needed else None
+
+
+def camera_motion(now: NDArray[np.uint8], then: NDArray[np.uint8]) -> tuple[float, float] | None:
+    """Pixels across and down by which most of what agrees has moved, if that is less than one; None if little agrees.
+
+    now, then: luma, uint8 (H, W). The step of Lucas and Kanade (1981) for a quarter of the pixels, in which each block
+    of them counts the less the worse it agrees with the others (Odobez and Bouthemy 1995).
+    """
+    wide = now.astype(np.float32)
+    across = (wide[1:-1:2, 2::2] - wide[1:-1:2, :-2:2]) / 2
+    down = (wide[2::2, 1:-1:2] - wide[:-2:2, 1:-1:2]) / 2
+    change = then[1:-1:2, 1:-1:2] - wide[1:-1:2, 1:-1:2]
+    pairs = ((across, across), (across, down), (down, down), (across, change), (down, change), (change, change))
+    means = [cv2.resize(a * b, _BLOCKS, interpolation=cv2.INTER_AREA).astype(np.float64) for a, b in pairs]
+    xx, xy, yy, xt, yt, tt = means
+    x = y = 0.0
+    for _ in range(_ROUNDS):
+        left = tt - 2 * (x * xt + y * yt) + x * x * xx + 2 * x * y * xy + y * y * yy
+        weight = 1 / np.square(_NOISE + left)
+        a, b, c, e, f = (float((weight * mean).sum()) for mean in means[:5])
+        if a * c - b * b <= 1e-6 * a * c:  # a wall, or stripes: nothing says that it moved
+            return 0.0, 0.0
+        x, y = (c * e - b * f) / (a * c - b * b), (a * f - b * e) / (a * c - b * b)
+    return (x, y) if (left < _OTHER).mean() >= _FEWEST else None
