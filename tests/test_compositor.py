@@ -76,13 +76,21 @@ def test_the_host_puts_together_what_opencv_does_step_by_step(size: tuple[int, i
     def picture() -> Image:
         return np.asarray(cv2.blur(rng.integers(0, 256, (*size, 3), np.uint8), (5, 5)), np.uint8)
 
-    def large(plane: Map, scale: float = 1) -> NDArray[np.float32]:
-        return np.asarray(cv2.resize(plane * np.float32(scale), (width, height)), np.float32)
+    def large(plane: Map) -> NDArray[np.float32]:
+        return np.asarray(cv2.resize(plane, (width, height)), np.float32)
+
+    # Of the run of four that each pixel moves with, in small pixels.
+    middles = (np.arange(width) // 4 * 4 + 2) * small[1] / width - 0.5
 
     def moved(image: NDArray[np.float32], flow: Flow) -> NDArray[np.float32]:
-        x = large(flow[..., 0], width / small[1]) + np.arange(width, dtype=np.float32)
-        y = large(flow[..., 1], height / small[0]) + np.arange(height, dtype=np.float32)[:, None]
-        return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+        x, y = (
+            cv2.resize(np.stack([np.interp(middles, range(small[1]), row) for row in flow[..., k]]), (width, height))
+            for k in (0, 1)
+        )
+        x = x * width / small[1] + np.arange(width)
+        y = y * height / small[0] + np.arange(height)[:, None]
+        places = np.dstack([x, y]).astype(np.float32)
+        return np.asarray(cv2.remap(image, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)  # type: ignore[call-overload]
 
     start, goal = picture(), picture()
     canvas.begin(start)

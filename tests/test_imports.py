@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "videostyle"
 
 LAYERS = (
-    {"errors", "address"},
+    {"errors", "address", "memory"},
     {"frame"},
     {"keys", "governor", "scaling", "overlap"}
     | {"channel", "stats", "color", "yuv", "canvas", "output", "pictures", "sources", "sinks"}

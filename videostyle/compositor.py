@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from videostyle.engines import ENGINES
 from videostyle.flow import Flow
 from videostyle.frame import Image
+from videostyle.memory import empty
 
 cv2: Any = opencv  # its type stubs lack half of what is used here
 
@@ -88,7 +89,7 @@ class HostCompositor:
     def compose(self, painting: Image, share: float, since: Flow, last: Flow, new: Map, held: Map) -> Image:
         from videostyle import compositor_loops as loops
 
-        carried = np.empty_like(self._start)
+        carried = empty(self._start.shape)
         whole = round(256 * share)
 
         def fade(rows: slice) -> None:
@@ -110,12 +111,12 @@ class HostCompositor:
         since, last, held = moved or (still, still, np.zeros_like(new))
         maps = loops.arrange(since, last, held, new, height, width)
         columns = loops.columns(width, new.shape[1])
-        out, rgb = np.empty_like(carried), np.empty(painting.shape, np.uint8)
+        out, rgb = empty(carried.shape), empty(painting.shape)
         # Arrays that may not be written are of another type to Numba, and loops would be compiled once more for them.
         flat = _flat(carried), _flat(self._shown), np.require(painting, np.uint8, ["C", "W"]).ravel()
 
         def compose(rows: slice) -> None:
-            loops.compose(*flat, maps, *columns, (rows.start, rows.stop), height, width, _flat(out), rgb.ravel())
+            loops.compose(*flat, maps, columns, (rows.start, rows.stop), height, width, _flat(out), rgb.ravel())
 
         self._each(compose, height)
         return out, rgb
@@ -125,10 +126,10 @@ class HostCompositor:
 
         (height, width), border = picture.shape[:2], ((0, 0), (1, 1))
         maps = np.pad(np.float32(SHARPER) * where, border, "edge")[:, None]
-        columns, out = loops.columns(width, where.shape[1]), np.empty_like(picture)
+        columns, out = loops.columns(width, where.shape[1]), empty(picture.shape)
 
         def sharpen(rows: slice) -> None:
-            loops.sharpen(_flat(picture), maps, *columns, (rows.start, rows.stop), height, width, _flat(out))
+            loops.sharpen(_flat(picture), maps, columns, (rows.start, rows.stop), height, width, _flat(out))
 
         self._each(sharpen, height)
         return out

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from videostyle.compositor import SHARPER, Map
 from videostyle.engines.arguments import out_of_memory
-from videostyle.flow import Flow
+from videostyle.flow import RUN, Flow, runs
 from videostyle.frame import Image
 
 
@@ -89,12 +89,19 @@ class CardCompositor:
 
     def _moved(self, picture: Tensor, flow: Flow) -> Tensor:
         height, width = picture.shape[2:]
-        x, y = self._enlarged(flow)[0]
+        x, y = self._runs(flow, width, height)
         x = x * (width / flow.shape[1]) + torch.arange(width, device=self._device)
         y = y * (height / flow.shape[0]) + torch.arange(height, device=self._device)[:, None]
         # From pixels to what grid_sample takes: -1 and 1 are the middles of the first and the last.
         at = torch.stack([x * (2 / (width - 1)) - 1, y * (2 / (height - 1)) - 1], -1)[None]
         return F.grid_sample(picture, at, mode="bilinear", padding_mode="border", align_corners=True)
+
+    def _runs(self, flow: Flow, width: int, height: int) -> Tensor:
+        """(2, H, W): every pixel moves as the middle of its run does."""
+        before, between = (self._up(each) for each in runs(width, flow.shape[1]))
+        planes = self._up(np.pad(flow, ((0, 0), (1, 1), (0, 0)), "edge")).permute(2, 0, 1)[None]
+        tall = F.interpolate(planes, (height, planes.shape[3]), mode="bilinear", align_corners=False)[0]
+        return torch.lerp(tall[..., before], tall[..., before + 1], between).repeat_interleave(RUN, -1)[..., :width]
 
     def _onto(self, painting: Image, kept: Map) -> Tensor:
         return _bytes(torch.lerp(self._picture(painting).float(), self._shown.float(), self._enlarged(kept)))

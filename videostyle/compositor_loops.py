@@ -7,17 +7,23 @@ in the processor's nearest cache, and only where the maps are not 0.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from videostyle.compiled import at, compiled, f32, i32, u32
-from videostyle.vectors import SIDE, fetch, ramp
+from videostyle.flow import RUN, runs
+from videostyle.vectors import SIDE, fetch, lie_between, ramp, widen
 
 Pixels = NDArray[np.uint32]
 Floats = NDArray[np.float32]
 
 SPAN = 64
 """Pixels of a span."""
+_RUNS = SPAN // RUN
+"""Of a span."""
 _LINE, _AHEAD = 16, 3
 """Pixels of a line of the processor's cache, and rows ahead that they are fetched, for it does not see them coming."""
 _CELL = SIDE
@@ -46,17 +52,32 @@ def fade(a: Pixels, b: Pixels, share: int, out: Pixels) -> None:
         out[i] = lerp(a[i], b[i], share)
 
 
-def columns(width: int, small: int) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64]]:
-    """How rows of maps, ``small`` values and one more at either end, are enlarged to ``width``: the first pixel of each
-    cell between two values, how far between them it is, and for each span of pixels its first one and its cells."""
+class Columns(NamedTuple):
+    """start: the first pixel of each cell between two values. between: how far between them that is. spans: of each,
+    its first pixel, and its first cell and the one after its last. cells, inside: of each run, as of ``runs``."""
+
+    start: NDArray[np.int64]
+    between: Floats
+    spans: NDArray[np.int64]
+    cells: NDArray[np.int64]
+    inside: Floats
+
+
+@lru_cache(4)
+def columns(width: int, small: int) -> Columns:
+    """How rows of maps, ``small`` values and one more at either end, are enlarged to ``width``."""
     scale = width / small
     middles = (np.arange(small + 1) - 0.5) * scale - 0.5
     start = np.ceil(middles).astype(np.int64)
     start[0] = 0
-    spans = [*range(0, max(width - SPAN, 0), SPAN), max(width - SPAN, 0)]
+    most = -(-max(width - SPAN, 0) // RUN) * RUN
+    spans = [*range(0, most, SPAN), most]
     first = np.searchsorted(start, spans, side="right") - 1
     last = np.searchsorted(start, np.add(spans, SPAN))
-    return start, ((start - middles) / scale).astype(np.float32), np.stack([spans, first, last], -1)
+    between = ((start - middles) / scale).astype(np.float32)
+    cells, inside = runs(width, small)
+    beyond = (0, _RUNS)  # of the picture, where the last span may end
+    return Columns(start, between, np.stack([spans, first, last], -1), np.pad(cells, beyond), np.pad(inside, beyond))
 
 
 @compiled
@@ -80,74 +101,88 @@ def arrange(since: Floats, last: Floats, held: Floats, new: Floats, height: int,
 
 @compiled
 def _look(
-    picture: Pixels, width: int, height: int, x: Floats, y: Floats, where: Pixels, taps: Pixels, found: Pixels
-) -> None:
-    """A span of pixels, bilinearly at places in 32nds of a pixel; edges repeat outside."""
-    right, bottom, stride = i32(max(width - 2, 0)), i32(max(height - 2, 0)), i32(width)
-    beside, below = at(min(1, width - 1)), at(width if height > 1 else 0)
-    for i in range(at(SPAN)):
-        across = i32(min(max(x[i], f32(0)), f32(width - 1)) * f32(32) + f32(0.5))
-        down = i32(min(max(y[i], f32(0)), f32(height - 1)) * f32(32) + f32(0.5))
-        column, line = min(i32(across >> 5), right), min(i32(down >> 5), bottom)
-        where[i] = u32(line * stride + column)
-        where[at(SPAN) + i] = u32(across - (column << 5))
-        where[at(2 * SPAN) + i] = u32(down - (line << 5))
-    for i in range(at(0), at(SPAN), at(_LINE)):
-        fetch(picture, at(where[i]) + at(_AHEAD) * below)
-    for i in range(at(SPAN)):
-        pixel = at(where[i])
-        taps[i] = picture[pixel]
-        taps[at(SPAN) + i] = picture[pixel + beside]
-        taps[at(2 * SPAN) + i] = picture[pixel + below]
-        taps[at(3 * SPAN) + i] = picture[pixel + below + beside]
-    for i in range(at(SPAN)):
-        across, down = where[at(SPAN) + i], where[at(2 * SPAN) + i]
-        d = u32(u32(across * down + 2) >> u32(2))
-        b, c = u32((across << u32(3)) - d), u32((down << u32(3)) - d)
-        a = u32(256 - b - c - d)
-        p, q, r, s = taps[i], taps[at(SPAN) + i], taps[at(2 * SPAN) + i], taps[at(3 * SPAN) + i]
-        even = (p & 0xFF00FF) * a + (q & 0xFF00FF) * b + (r & 0xFF00FF) * c + (s & 0xFF00FF) * d
-        p, q, r, s = p >> u32(8), q >> u32(8), r >> u32(8), s >> u32(8)
-        odd = (p & 0xFF00FF) * a + (q & 0xFF00FF) * b + (r & 0xFF00FF) * c + (s & 0xFF00FF) * d
-        even = u32(u32(even + 0x800080) >> u32(8)) & 0xFF00FF
-        found[i] = u32(even | (u32(odd + 0x800080) & 0xFF00FF00))
+    picture: Pixels, width: int, height: int, x: Floats, y: Floats, where: NDArray[np.int32], shares: Pixels,
+    found: Pixels,
+) -> None:  # fmt: skip
+    """A span of pixels, bilinearly in 32nds of a pixel, runs of them side by side: the first one's places are given.
+    Edges repeat outside."""
+    stride, right, bottom = i32(width), i32(width) - i32(RUN + 1), i32(height) - i32(2)
+    for i in range(at(SPAN // RUN)):
+        across = i32(min(max(x[i], f32(-1)), f32(width)) * f32(32) + f32(32.5)) - i32(32)
+        down = i32(min(max(y[i], f32(-1)), f32(height)) * f32(32) + f32(32.5)) - i32(32)
+        column, line = i32(across >> 5), i32(down >> 5)
+        inside = (column >= 0) & (column <= right) & (line >= 0) & (line <= bottom)
+        where[i] = i32(line * stride + column) if inside else i32(-1)
+        u, v = u32(across & 31), u32(down & 31)
+        d = u32(u32(u * v + 2) >> u32(2))
+        shares[i], shares[at(_RUNS) + i], shares[at(2 * _RUNS) + i] = d, u32((u << u32(3)) - d), u32((v << u32(3)) - d)
+    for i in range(at(0), at(_RUNS), at(_LINE // RUN)):
+        fetch(picture, at(max(where[i], 0)) + at(_AHEAD) * at(width))
+    for i in range(at(_RUNS)):
+        to = at(RUN) * i
+        if where[i] >= 0:
+            d, b, c = shares[i], shares[at(_RUNS) + i], shares[at(2 * _RUNS) + i]
+            lie_between(picture, at(where[i]), at(width), u32(256 - b - c - d), b, c, d, found, to)
+        else:
+            for k in range(at(RUN)):
+                found[to + k] = _pixel(picture, width, height, x[i] + f32(i32(k)), y[i])
+
+
+@compiled
+def _pixel(picture: Pixels, width: int, height: int, x: float, y: float) -> int:
+    across = u32(i32(min(max(x, f32(0)), f32(width - 1)) * f32(32) + f32(0.5)))
+    down = u32(i32(min(max(y, f32(0)), f32(height - 1)) * f32(32) + f32(0.5)))
+    column, line = at(across >> u32(5)), at(down >> u32(5))
+    beside, below = min(column + at(1), at(width - 1)), min(line + at(1), at(height - 1)) * at(width)
+    line *= at(width)
+    upper = lerp(picture[line + column], picture[line + beside], u32((across & 31) << u32(3)))
+    lower = lerp(picture[below + column], picture[below + beside], u32((across & 31) << u32(3)))
+    return lerp(upper, lower, u32((down & 31) << u32(3)))
 
 
 @compiled
 def _enlarge(
     maps: Floats,
     line: int,
-    start: NDArray[np.int64],
-    between: Floats,
-    spans: NDArray[np.int64],
+    columns: Columns,
     step: float,
+    motion: int,
     grown: Floats,
     alive: NDArray[np.uint8],
 ) -> None:
-    """One row of each map, as wide as the picture. alive: of spans, SOME where it or a neighbour is not 0, ALL where it
-    is 256 throughout."""
+    """One row of each map, as wide as the picture, or as there are runs: of the first ``motion``. alive: of spans, SOME
+    where it or a neighbour is not 0, ALL where it is 256 throughout."""
     above, here, under = at(max(line - 1, 0)), at(line), at(min(line + 1, len(maps) - 1))
     for plane in range(at(maps.shape[1])):
-        spoilt = _NONE
-        for span in range(at(len(spans))):
-            first, last = at(spans[span, at(1)]), at(spans[span, at(2)])
+        spoilt, moves = _NONE, plane < motion
+        for span in range(at(len(columns.spans))):
+            first, last = at(columns.spans[span, at(1)]), at(columns.spans[span, at(2)])
             was = alive[span, plane]
             some, all_over = False, True
             for i in range(first, last + at(1)):
                 some |= maps[above, plane, i] != 0 or maps[here, plane, i] != 0 or maps[under, plane, i] != 0
                 all_over &= maps[here, plane, i] >= f32(255.5)
             alive[span, plane] = (_ALL if all_over else _SOME) if some else _NONE
-            if alive[span, plane]:
+            if moves:
+                if alive[span, plane] or was:
+                    left = at(columns.spans[span, at(0)]) // at(RUN)
+                    for i in range(left, left + at(_RUNS)):
+                        cell = at(columns.cells[i])
+                        value = maps[here, plane, cell]
+                        grown[plane, i] = value + (maps[here, plane, cell + at(1)] - value) * columns.inside[i]
+            elif alive[span, plane]:
                 for i in range(first, last):
                     value = maps[here, plane, i]
                     slope = maps[here, plane, i + at(1)] - value
-                    value += slope * between[i]
+                    value += slope * columns.between[i]
                     slope *= step
-                    begin, end = start[i], start[i + at(1)] if i + at(1) < at(len(start)) else grown.shape[1] - _CELL
+                    begin = columns.start[i]
+                    last_cell = i + at(1) == at(len(columns.start))
+                    end = grown.shape[1] - _CELL if last_cell else columns.start[i + at(1)]
                     for to in range(begin, end, _CELL):  # what is too much, the next cell puts right
                         ramp(grown[plane], at(to), value + slope * f32(i32(to - begin)), slope)
             elif was or spoilt:
-                to = at(spans[span, at(0)])
+                to = at(columns.spans[span, at(0)])
                 for i in range(at(SPAN + _CELL)):
                     grown[plane, to + i] = 0
             spoilt = alive[span, plane]
@@ -158,10 +193,9 @@ def _rows(
     row: int,
     height: int,
     maps: Floats,
-    start: NDArray[np.int64],
-    between: Floats,
-    spans: NDArray[np.int64],
+    columns: Columns,
     step: float,
+    motion: int,
     lines: NDArray[np.int64],
     grown: Floats,
     alive: NDArray[np.uint8],
@@ -174,7 +208,7 @@ def _rows(
         slot = at(line & 1)
         if lines[slot] != line:
             lines[slot] = line
-            _enlarge(maps, line, start, between, spans, step, grown[slot], alive[slot])
+            _enlarge(maps, line, columns, step, motion, grown[slot], alive[slot])
     return at(upper & 1), f32(place - upper)
 
 
@@ -184,9 +218,7 @@ def compose(
     shown: Pixels,
     painting: NDArray[np.uint8],
     maps: Floats,
-    start: NDArray[np.int64],
-    between: Floats,
-    spans: NDArray[np.int64],
+    columns: Columns,
     rows: tuple[int, int],
     height: int,
     width: int,
@@ -195,21 +227,21 @@ def compose(
 ) -> None:
     """Rows of a picture: ``carried`` as it moved, and over it the painting, with what was shown of that held.
 
-    maps: of ``arrange``. start, between, spans: of ``columns``. rows: the first,
-    and the one after the last. out: RGBA. rgb: the same, uint8 (3 H W).
+    maps: of ``arrange``. columns: of the function of that name. rows: the first, and the one after the last. out: RGBA.
+    rgb: the same, uint8 (3 H W).
     """
     grown = np.zeros((2, PLANES, max(width, SPAN) + _CELL), np.float32)
-    alive = np.zeros((2, len(spans), PLANES), np.uint8)
+    alive = np.zeros((2, len(columns.spans), PLANES), np.uint8)
     lines = np.full(2, -1)
-    x, y = np.zeros(SPAN, np.float32), np.zeros(SPAN, np.float32)
-    where, taps = np.zeros(3 * SPAN, np.uint32), np.zeros(4 * SPAN, np.uint32)
+    x, y = np.zeros(_RUNS, np.float32), np.zeros(_RUNS, np.float32)
+    where, shares = np.zeros(_RUNS, np.int32), np.zeros(3 * _RUNS, np.uint32)
     found, held, fresh = np.zeros(SPAN, np.uint32), np.zeros(SPAN, np.uint32), np.zeros(SPAN, np.uint32)
     step = f32(maps.shape[2] - 2) / f32(width)
     for row in range(rows[0], rows[1]):
-        slot, share = _rows(row, height, maps, start, between, spans, step, lines, grown, alive)
+        slot, share = _rows(row, height, maps, columns, step, at(_HELD), lines, grown, alive)
         up, low = grown[slot], grown[at(1) - slot]
-        for span in range(at(len(spans))):
-            left = spans[span, at(0)]
+        for span in range(at(len(columns.spans))):
+            left = columns.spans[span, at(0)]
             count, here = at(min(SPAN, width - left)), at(row * width + left)
             renewed = alive[at(0), span, at(_NEW)] and alive[at(1), span, at(_NEW)]
             holds = renewed and alive[at(0), span, at(_HELD)] and alive[at(1), span, at(_HELD)]
@@ -220,16 +252,19 @@ def compose(
             for layer in range(2):
                 if holds if layer else moves:
                     x_plane, y_plane = at(2 * layer), at(2 * layer + 1)
-                    for i in range(at(SPAN)):
-                        k = at(left) + i
-                        x[i] = up[x_plane, k] + (low[x_plane, k] - up[x_plane, k]) * share + f32(left) + f32(i)
+                    for i in range(at(_RUNS)):
+                        k = at(left) // at(RUN) + i
+                        x[i] = up[x_plane, k] + (low[x_plane, k] - up[x_plane, k]) * share + f32(i32(at(RUN) * k))
                         y[i] = up[y_plane, k] + (low[y_plane, k] - up[y_plane, k]) * share + f32(row)
-                    _look(shown if layer else carried, width, height, x, y, where, taps, held if layer else found)
+                    _look(shown if layer else carried, width, height, x, y, where, shares, held if layer else found)
             if not moves and not covered:
                 for i in range(count):
                     found[i] = carried[here + i]
             if renewed:
-                for i in range(count):
+                whole = count - count % at(RUN)
+                for i in range(at(0), whole, at(RUN)):
+                    widen(painting, at(3) * (here + i), fresh, i)
+                for i in range(whole, count):
                     byte = at(3) * (here + i)
                     red, green, blue = painting[byte], painting[byte + at(1)], painting[byte + at(2)]
                     fresh[i] = u32(red) | u32(green) << u32(8) | u32(blue) << u32(16)
@@ -255,9 +290,7 @@ def compose(
 def sharpen(
     picture: Pixels,
     maps: Floats,
-    start: NDArray[np.int64],
-    between: Floats,
-    spans: NDArray[np.int64],
+    columns: Columns,
     rows: tuple[int, int],
     height: int,
     width: int,
@@ -265,17 +298,17 @@ def sharpen(
 ) -> None:
     """Rows of a picture, with so much as ``maps`` says, (h, 1, w + 2), of what 3x3 pixels differ from their mean."""
     grown = np.zeros((2, 1, max(width, SPAN) + _CELL), np.float32)
-    alive = np.zeros((2, len(spans), 1), np.uint8)
+    alive = np.zeros((2, len(columns.spans), 1), np.uint8)
     lines = np.full(2, -1)
     even, odd = np.zeros(SPAN + 2, np.uint32), np.zeros(SPAN + 2, np.uint32)
     step = f32(maps.shape[2] - 2) / f32(width)
     for row in range(rows[0], rows[1]):
-        slot, share = _rows(row, height, maps, start, between, spans, step, lines, grown, alive)
+        slot, share = _rows(row, height, maps, columns, step, at(0), lines, grown, alive)
         up, low = grown[slot, at(0)], grown[at(1) - slot, at(0)]
         # Edges are mirrored.
         above, under = at(abs(row - 1) % height * width), at((row + 1 if row + 1 < height else max(row - 1, 0)) * width)
-        for span in range(at(len(spans))):
-            left = at(spans[span, at(0)])
+        for span in range(at(len(columns.spans))):
+            left = at(columns.spans[span, at(0)])
             count, here = min(at(SPAN), at(width) - left), at(row * width) + left
             if not (alive[at(0), span, at(0)] and alive[at(1), span, at(0)]):
                 for i in range(count):

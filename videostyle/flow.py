@@ -19,6 +19,9 @@ Flow = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 """bool (H, W)."""
 
+RUN = 4
+"""Pixels of a row that move as one, by what their middle moves, where pictures are moved at full size: they are looked
+up together, in a third of the time on a processor. What is left of flicker grows by a 50th."""
 UNKNOWN = 1e9
 """Middlebury's mark: flow above it is unknown."""
 _FLO_TAG = 202021.25
@@ -40,6 +43,14 @@ class DenseFlow:
     def __call__(self, start: NDArray[np.uint8], end: NDArray[np.uint8]) -> Flow:
         """Flow from ``start`` to ``end``, both luma (H, W), 12 pixels or more each side."""
         return np.asarray(self._search.calc(start, end, None), np.float32)
+
+
+def runs(width: int, small: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """For each RUN of a row of ``width`` pixels, where its middle lies in one of ``small``, whose outermost pixels are
+    there twice: the pixel before it, and how far it is on the way to the next."""
+    middles = np.minimum((np.arange(0, width, RUN) + RUN / 2) * (small / width) + 0.5, small)
+    before = middles.astype(np.int64)
+    return before, (middles - before).astype(np.float32)
 
 
 def luma(image: Image) -> NDArray[np.uint8]:

@@ -14,6 +14,8 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from videostyle.flow import RUN
+
 SIDE = 8
 """Pixels of a patch's rows, and its rows."""
 _FLOATS = ir.VectorType(ir.FloatType(), SIDE)
@@ -21,6 +23,7 @@ _NOTHING = ir.Constant(_FLOATS, ir.Undefined)
 _kinds: Any = types  # their stubs are half typed
 _PLANE, _INDEX, _FLOAT = _kinds.Array(types.float32, 1, "C"), types.uintp, types.float32
 _PIXELS = _kinds.Array(types.uint32, 1, "C")
+_BYTES = _kinds.Array(types.uint8, 1, "C")
 _FOUR = _kinds.UniTuple(_FLOAT, 4)
 _FAST = ("fast",)
 
@@ -62,6 +65,54 @@ def moments(typing: Any, plane: Any, across: Any, down: Any, here: Any, pitch: A
         return _sums(context, builder, others, lines)
 
     return _FOUR(_PLANE, _PLANE, _PLANE, _INDEX, _INDEX), generate
+
+
+@_instruction
+def lie_between(
+    typing: Any, picture: Any, here: Any, width: Any, a: Any, b: Any, c: Any, d: Any, out: Any, to: Any
+) -> Any:
+    """Write RUN pixels, uint32 of four bytes each: of those at ``here`` in a picture with rows of ``width``, those to
+    the right of them, below them, and both, so many 256ths each, which add up to 256."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        bytes_, wide = (ir.VectorType(ir.IntType(bits), 4 * RUN) for bits in (8, 16))
+        picture, out = (context.make_array(_PIXELS)(context, builder, args[k]).data for k in (0, 7))
+        pixel, total = args[1], ir.Constant(wide, [128] * 4 * RUN)
+        one = context.get_constant(types.uintp, 1)
+        for weights in (args[3:5], args[5:7]):
+            for beside, weight in enumerate(weights):
+                place = builder.gep(picture, [builder.add(pixel, one) if beside else pixel])
+                tap = builder.zext(builder.load(builder.bitcast(place, bytes_.as_pointer()), align=4), wide)
+                share = builder.insert_element(
+                    ir.Constant(wide, ir.Undefined), builder.trunc(weight, wide.element), _number(0)
+                )
+                total = builder.add(total, builder.mul(tap, _lanes(builder, share, [0] * 4 * RUN)))
+            pixel = builder.add(pixel, args[2])
+        found = builder.trunc(builder.lshr(total, ir.Constant(wide, [8] * 4 * RUN)), bytes_)
+        place = builder.bitcast(builder.gep(out, [args[8]]), bytes_.as_pointer())
+        builder.store(found, place, align=4)
+        return context.get_dummy_value()
+
+    share = types.uint32
+    return types.none(_PIXELS, _INDEX, _INDEX, share, share, share, share, _PIXELS, _INDEX), generate
+
+
+@_instruction
+def widen(typing: Any, picture: Any, here: Any, out: Any, to: Any) -> Any:
+    """Write RUN pixels, uint32, of three bytes each that begin at byte ``here`` of a picture; their fourth is 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        three, four = (ir.VectorType(ir.IntType(8), count * RUN) for count in (3, 4))
+        picture = context.make_array(_BYTES)(context, builder, args[0]).data
+        out = context.make_array(_PIXELS)(context, builder, args[2]).data
+        found = builder.load(builder.bitcast(builder.gep(picture, [args[1]]), three.as_pointer()), align=1)
+        order = [3 * (k // 4) + k % 4 if k % 4 < 3 else 3 * RUN for k in range(4 * RUN)]
+        zero = ir.Constant(three, [0] * 3 * RUN)
+        wide = builder.shuffle_vector(found, zero, ir.Constant(ir.VectorType(ir.IntType(32), 4 * RUN), order))
+        builder.store(wide, builder.bitcast(builder.gep(out, [args[3]]), four.as_pointer()), align=4)
+        return context.get_dummy_value()
+
+    return types.none(_BYTES, _INDEX, _PIXELS, _INDEX), generate
 
 
 @_instruction

@@ -23,6 +23,7 @@ from videostyle.engines.arguments import CLOSED, check_arguments, out_of_memory
 from videostyle.engines.openvino_graph import build
 from videostyle.errors import EngineError
 from videostyle.library import cache_folder
+from videostyle.memory import empty
 from videostyle.styles import StyleBank
 
 ARITHMETIC = {"bf16": ov.Type.bf16, "fp16": ov.Type.f16, "fp32": ov.Type.f32}
@@ -110,7 +111,7 @@ class OpenVINOEngine:
             # OpenVINO shares memory with arrays that are contiguous and could be written to alone.
             images = np.require(images, requirements=["C", "W"])
             styles = np.broadcast_to(styles, (len(images), self._style_size)).copy()
-            painted = np.empty_like(images)
+            painted = empty(images.shape)
             compiled = self._compiled_for(images.shape[1:3])
             for number in range(len(images)):  # batches gain nothing on a processor
                 one = slice(number, number + 1)
