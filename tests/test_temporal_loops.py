@@ -58,3 +58,29 @@ def test_what_is_drawn_together_is_stretched(size: tuple[int, int]) -> None:
     zoomed = places(np.zeros((*size, 2), np.float32)) * np.float32(1.1)
     loops.stretched(zoomed, found)
     assert np.allclose(found[1:-1, 1:-1], 0.21, atol=1e-4)
+
+
+@pytest.mark.parametrize("off", [(0.0, 0.0), (0.3, -0.2), (-0.45, 0.1), (0.25, 0.0)])
+def test_a_picture_that_is_shaken_lies_between_its_pixels(off: tuple[float, float]) -> None:
+    picture = np.random.default_rng(5).integers(0, 256, (20, 30, 4), np.uint8)
+    found = np.empty((20, 120), np.uint8)
+    loops.shifted(picture.reshape(20, 120), *off, found)
+    by = np.array([[1, 0, off[0]], [0, 1, off[1]]], np.float32)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    expected = cv2.warpAffine(picture.astype(np.float32), by, (30, 20), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    apart = np.abs(found.reshape(20, 30, 4)[:, 1:-1] - expected[:, 1:-1])
+    assert apart.max() <= 1 + 255 / 16  # places are rounded to 16ths of a pixel, and to 32nds by OpenCV
+    assert np.array_equal(found.reshape(20, 30, 4)[:, [0, -1]], picture[:, [0, -1]])
+
+
+def test_what_is_seen_is_known_or_as_bright_and_was_inside() -> None:
+    flow, known = np.zeros((16, 20, 2), np.float32), np.zeros((16, 20), bool)
+    now, then, found = np.zeros((16, 20), np.uint8), np.zeros((16, 20), np.uint8), np.empty((16, 20), np.uint8)
+    known[:, :8] = True
+    now[:, :12] = 50
+    then[:, 12:] = 5
+    flow[2, :, 0], flow[3, :, 1] = -0.6, -4
+    loops.visible(flow, known, now, then, 6.0, found)
+    expected = np.ones((16, 20), np.uint8)
+    expected[:, 8:12] = expected[2, 0] = expected[3] = 0
+    assert np.array_equal(found, expected)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import cv2 as opencv
 import numpy as np
 from numpy.typing import NDArray
 
 from videostyle.flow import luma
 from videostyle.frame import Image
 
-cv2: Any = opencv  # its type stubs lack half of what is used here
-
-_BLOCKS = (12, 8)
-"""Across and down: each counts by how well all of it agrees, lest somebody who moves is taken for the camera."""
+_BLOCKS = (8, 12)
+"""Down and across: each counts by how well all of it agrees, lest somebody who moves is taken for the camera."""
 _NOISE, _ROUNDS = 4.0, 5
 """Mean square of change, 0..255 squared, within which a block cannot agree better; and how often blocks are weighed."""
 _OTHER, _FEWEST = 64.0, 0.1
@@ -53,22 +48,11 @@ class Standing:
 def camera_motion(now: NDArray[np.uint8], then: NDArray[np.uint8]) -> tuple[float, float] | None:
     """Pixels across and down by which most of what agrees has moved, if that is less than one; None if little agrees.
 
-    now, then: luma, uint8 (H, W). The step of Lucas and Kanade (1981) for a quarter of the pixels, in which each block
-    of them counts the less the worse it agrees with the others (Odobez and Bouthemy 1995).
+    now, then: luma, uint8 (H, W), 16 pixels or more each side. The step of Lucas and Kanade (1981) for a quarter of the
+    pixels, in which each block of them counts the less the worse it agrees with the others (Odobez and Bouthemy 1995).
     """
-    wide = now.astype(np.float32)
-    across = (wide[1:-1:2, 2::2] - wide[1:-1:2, :-2:2]) / 2
-    down = (wide[2::2, 1:-1:2] - wide[:-2:2, 1:-1:2]) / 2
-    change = then[1:-1:2, 1:-1:2] - wide[1:-1:2, 1:-1:2]
-    pairs = ((across, across), (across, down), (down, down), (across, change), (down, change), (change, change))
-    means = [cv2.resize(a * b, _BLOCKS, interpolation=cv2.INTER_AREA).astype(np.float64) for a, b in pairs]
-    xx, xy, yy, xt, yt, tt = means
-    x = y = 0.0
-    for _ in range(_ROUNDS):
-        left = tt - 2 * (x * xt + y * yt) + x * x * xx + 2 * x * y * xy + y * y * yy
-        weight = 1 / np.square(_NOISE + left)
-        a, b, c, e, f = (float((weight * mean).sum()) for mean in means[:5])
-        if a * c - b * b <= 1e-6 * a * c:  # a wall, or stripes: nothing says that it moved
-            return 0.0, 0.0
-        x, y = (c * e - b * f) / (a * c - b * b), (a * f - b * e) / (a * c - b * b)
-    return (x, y) if (left < _OTHER).mean() >= _FEWEST else None
+    from videostyle import temporal_loops as loops
+
+    loops.products(now, then, means := np.empty((*_BLOCKS, 6), np.float32))
+    across, down, share = loops.agreed(means, _NOISE, _OTHER, _ROUNDS)
+    return (across, down) if share >= _FEWEST else None

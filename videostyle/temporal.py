@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from videostyle.compositor import Compositor, HostCompositor, Map
 from videostyle.flow import Flow, Mask, luma, places
 from videostyle.frame import Image
-from videostyle.standing import Standing
+from videostyle.standing import Standing, camera_motion
 
 cv2: Any = opencv  # its type stubs lack half of what is used here
 
@@ -143,13 +143,12 @@ class Smoother:
         flow, known = np.zeros((*now.shape, 2), np.float32), np.ones(now.shape, bool)
         part = _around(stirs)
         if part is not None:
-            there, back = self._own.search(now[part], then[part])
-            loops.known(there, back, found := np.empty(there.shape[:2], bool))
-            flow[part], known[part] = there, found
-        at = places(flow)
-        known |= cv2.absdiff(cv2.blur(now, (5, 5)), cv2.blur(then, (5, 5))) < _LIGHT
-        inside = cv2.remap(np.ones(now.shape, np.float32), at, None, cv2.INTER_LINEAR) > 0.5
-        return replace(seen, flow=flow, there=cv2.erode((known & inside).astype(np.float32), _NEAR))
+            moved, back = self._own.search(now[part], then[part])
+            loops.known(moved, back, found := np.empty(moved.shape[:2], bool))
+            flow[part], known[part] = moved, found
+        there = np.empty(now.shape, np.uint8)
+        loops.visible(flow, known, cv2.blur(now, (5, 5)), cv2.blur(then, (5, 5)), _LIGHT, there)
+        return replace(seen, flow=flow, there=cv2.erode(there, _NEAR).astype(np.float32))
 
     def blend(self, painting: Image, seen: Seen) -> Image:
         """The painting of ``seen``, uint8 RGB (H, W, 3), steadied by those before it."""
@@ -206,8 +205,10 @@ class Smoother:
         if off is None:
             self._base = small
             return np.zeros(small.shape[:2], np.float32)
-        shaken = np.array([[1, 0, off[0]], [0, 1, off[1]]], np.float32)
-        base = cv2.warpAffine(self._base, shaken, small.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
+        from videostyle import temporal_loops as loops
+
+        base = np.empty_like(small)
+        loops.shifted(_flat(self._base), -off[0], -off[1], _flat(base))
         change = _most(cv2.blur(cv2.absdiff(small, base), (5, 5)))
         # Dilated, so that what moves is renewed with its surroundings.
         changed = cv2.dilate((change > _CHANGED).astype(np.uint8), _AROUND)
@@ -269,6 +270,10 @@ def _loops() -> Iterator[Callable[[], object]]:
     from videostyle.dense_search import DenseSearch
 
     yield lambda: DenseSearch()(picture[..., 0], picture[..., 0])
+    shown = np.zeros((16, 16), np.uint8)
+    yield lambda: loops.visible(flow, rest > 0, shown, shown, _LIGHT, shown)
+    yield lambda: camera_motion(shown, shown)
+    yield lambda: loops.shifted(shown, 0.0, 0.0, shown)
     yield lambda: loops.known(flow, flow[::2, ::2].copy(), rest > 0)
     yield lambda: loops.carry(flow, rest, flow, rest, rest, flow.copy(), flow.copy(), rest.copy())
     yield lambda: loops.stretched(flow, rest)
@@ -297,6 +302,10 @@ def _small(picture: Image, side: int) -> Image:
         picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2RGBA), np.uint8)
+
+
+def _flat(picture: Image) -> NDArray[np.uint8]:
+    return picture.reshape(len(picture), -1)
 
 
 def _most(picture: Image) -> NDArray[np.uint8]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from videostyle.compiled import at, compiled, f32, i32, part
+from videostyle.compiled import at, compiled, f32, i32, part, u32
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Bytes = NDArray[np.uint8]
 
 
 @compiled
@@ -100,3 +101,77 @@ def stretched(moved: Floats, out: Floats) -> None:
             xy = half * (moved[below, j, 0] - moved[above, j, 0]) * tall
             yy = (half * (moved[below, j, 1] - moved[above, j, 1]) - f32(1)) * tall
             out[i, j] = abs(xx + yy + xx * yy - xy * yx)
+
+
+@compiled
+def visible(flow: Floats, known: Mask, now: Bytes, then: Bytes, light: float, out: Bytes) -> None:
+    """1 where what is ``known``, or as bright as ``then``, lay inside of the frame before; else 0."""
+    height, width = at(flow.shape[0]), at(flow.shape[1])
+    right, bottom, most = f32(i32(width)) - f32(0.5), f32(i32(height)) - f32(0.5), i32(light)
+    for i in range(height):
+        for j in range(width):
+            x, y = f32(i32(j)) + flow[i, j, 0], f32(i32(i)) + flow[i, j, 1]
+            inside = (x > f32(-0.5)) & (x < right) & (y > f32(-0.5)) & (y < bottom)
+            out[i, j] = (known[i, j] | (abs(i32(now[i, j]) - i32(then[i, j])) < most)) & inside
+
+
+@compiled
+def products(now: Bytes, then: Bytes, out: Floats) -> None:
+    """Means of each block of a quarter of the pixels, (rows, columns, 6): with slopes x and y and change t, of xx, xy,
+    yy, xt, yt and tt."""
+    rows, columns = at(out.shape[0]), at(out.shape[1])
+    high, wide = at(now.shape[0] - 2), at(now.shape[1] - 2)
+    for row in range(rows):
+        top, bottom = at(1) + row * high // rows, at(1) + (row + at(1)) * high // rows
+        for column in range(columns):
+            left, right = at(1) + column * wide // columns, at(1) + (column + at(1)) * wide // columns
+            xx, xy, yy, xt, yt, tt = i32(0), i32(0), i32(0), i32(0), i32(0), i32(0)
+            for i in range(top, bottom, at(2)):
+                for j in range(left, right, at(2)):
+                    x = i32(i32(now[i, j + at(1)]) - i32(now[i, j - at(1)]))
+                    y = i32(i32(now[i + at(1), j]) - i32(now[i - at(1), j]))
+                    t = i32(i32(then[i, j]) - i32(now[i, j]))
+                    xx, xy, yy = i32(xx + x * x), i32(xy + x * y), i32(yy + y * y)
+                    xt, yt, tt = i32(xt + x * t), i32(yt + y * t), i32(tt + t * t)
+            share = f32(0.25) / f32(i32(((bottom - top + at(1)) // at(2)) * ((right - left + at(1)) // at(2))))
+            out[row, column, 0], out[row, column, 1], out[row, column, 2] = share * xx, share * xy, share * yy
+            share *= f32(2)
+            out[row, column, 3], out[row, column, 4], out[row, column, 5] = share * xt, share * yt, f32(2) * share * tt
+
+
+@compiled
+def agreed(means: Floats, noise: float, other: float, rounds: int) -> tuple[float, float, float]:
+    """Motion across and down of blocks whose ``products`` these are, each counting the less the more of its change is
+    left with that; and the share of them with less than ``other`` left."""
+    x, y, share = 0.0, 0.0, 0.0
+    for _ in range(rounds):
+        a, b, c, e, f, alike = 0.0, 0.0, 0.0, 0.0, 0.0, 0
+        for i in range(at(means.shape[0])):
+            for j in range(at(means.shape[1])):
+                xx, xy, yy, xt, yt, tt = means[i, j]
+                left = tt - 2 * (x * xt + y * yt) + x * x * xx + 2 * x * y * xy + y * y * yy
+                weight = 1 / (noise + left) ** 2
+                a, b, c, e, f = a + weight * xx, b + weight * xy, c + weight * yy, e + weight * xt, f + weight * yt
+                alike += left < other
+        if a * c - b * b <= 1e-6 * a * c:  # a wall, or stripes: nothing says that it moved
+            return 0.0, 0.0, 1.0
+        x, y = (c * e - b * f) / (a * c - b * b), (a * f - b * e) / (a * c - b * b)
+        share = alike / (means.shape[0] * means.shape[1])
+    return x, y, share
+
+
+@compiled
+def shifted(picture: Bytes, x: float, y: float, out: Bytes) -> None:
+    """(H, 4 W) of bytes, four a pixel, as they lie x and y pixels off, less than one; but for the outermost columns."""
+    height, width = at(picture.shape[0]), at(picture.shape[1])
+    aside, down = at(8 if x >= 0 else 0), i32(1 if y >= 0 else -1)
+    u, v = u32(i32(abs(x) * f32(16) + f32(0.5))), u32(i32(abs(y) * f32(16) + f32(0.5)))
+    a, b, c, d = u32((16 - u) * (16 - v)), u32(u * (16 - v)), u32((16 - u) * v), u32(u * v)
+    for i in range(height):
+        line, other = picture[i], picture[at(min(max(i32(i) + down, 0), i32(height) - 1))]
+        for k in range(at(4)):
+            out[i, k], out[i, width - at(1) - k] = line[k], line[width - at(1) - k]
+        for k in range(width - at(8)):
+            j, beside = k + at(4), k + aside
+            found = u32(line[j]) * a + u32(line[beside]) * b + u32(other[j]) * c + u32(other[beside]) * d
+            out[i, j] = u32(found + u32(128)) >> u32(8)
