@@ -51,8 +51,8 @@ _STRETCHED = 0.25
 """Share by which an area may have grown or shrunk since the key frame; by twice that, it is not trusted at all."""
 _HANGS, _SURE = 0.85, 0.98
 """Share of the frame before in what the key frame does not show, or not so surely."""
-_CHANGED = 8.0
-"""Change of 5x5 pixels, 0..255, that is more than noise."""
+_CHANGED, _ANEW = 8.0, 10.0
+"""Change of 5x5 pixels, 0..255, that is more than noise, in two frames, and in one."""
 _MOVES = 0.05
 """Share of the picture that begins to move from which on what is on its way is sharpened there."""
 _CUT = 0.2
@@ -105,7 +105,7 @@ class Smoother:
         self._at = self._still = np.zeros((0, 0, 2), np.float32)
         self._sure: Map = np.zeros((0, 0), np.float32)
         self._photo = self._base = np.zeros((0, 0, 4), np.uint8)
-        self._standing = Standing()
+        self._standing, self._over = Standing(), np.zeros((0, 0), bool)
         self._rested = self._sharp = self._sure
 
     def see(self, photo: Image, *, anew: bool = False) -> Seen:
@@ -187,6 +187,7 @@ class Smoother:
     def _begin(self, painting: Image, small: Image) -> Image:
         self._canvas.begin(painting)
         self._base, self._standing = small, Standing()
+        self._over = np.zeros(small.shape[:2], bool)
         self._standing(small)
         self._key(small)
         return painting
@@ -210,8 +211,10 @@ class Smoother:
         base = np.empty_like(small)
         loops.shifted(_flat(self._base), -off[0], -off[1], _flat(base))
         change = _most(cv2.blur(cv2.absdiff(small, base), (5, 5)))
+        over = change > _CHANGED
         # Dilated, so that what moves is renewed with its surroundings.
-        changed = cv2.dilate((change > _CHANGED).astype(np.uint8), _AROUND)
+        changed = cv2.dilate((over & (self._over | (change > _ANEW))).astype(np.uint8), _AROUND)
+        self._over = over
         self._base = cv2.copyTo(small, changed, self._base.copy())
         return np.asarray(cv2.blur(cv2.erode((1 - changed).astype(np.float32), _NEAR), (3, 3)), np.float32)
 
