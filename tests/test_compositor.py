@@ -135,6 +135,20 @@ def test_however_far_and_large_it_is_looked_up_where_it_was(motion: tuple[int, i
     assert np.abs(out.astype(int) - start[y][:, x]).max() <= 8  # at 32nds of a pixel
 
 
+@pytest.mark.parametrize("width", [130, 331, 853, 854])
+def test_what_is_new_at_the_right_edge_moves_nothing_at_the_left(width: int) -> None:
+    """Rows of maps lie one after the other, and the last span ends beyond the picture."""
+    size, small = (240, width), (60, width // 4)
+    start = np.asarray(cv2.blur(np.random.default_rng(4).integers(0, 256, (*size, 3), np.uint8), (5, 5)), np.uint8)
+    flow, new, rest = np.zeros((*small, 2), np.float32), np.zeros(small, np.float32), np.zeros(small, np.float32)
+    flow[..., 0] = 6 * small[1] / width
+    new[10:50:2, -3:] = 1
+    canvas = HostCompositor()
+    canvas.begin(start)
+    out = canvas.compose(start, 0.0, flow, np.zeros_like(flow), new, rest)
+    assert np.abs(out[:, :40].astype(int) - start[:, 6:46]).max() <= 8  # at 32nds of a pixel
+
+
 def test_all_that_comes_is_painted_by_the_loops_compiled_before() -> None:
     temporal._load().result()
     canvas = compositor("cpu")

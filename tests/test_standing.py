@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.test_flow import texture
 from videostyle.frame import Image
@@ -21,7 +23,7 @@ def moved(across: float, down: float = 0.0, picture: Image = ROOM) -> Image:
     return np.asarray(cv2.warpAffine(picture, shift, (320, 180), flags=cv2.INTER_CUBIC), np.uint8)
 
 
-def noisy(picture: Image, seed: int = 0) -> Image:
+def noisy(picture: NDArray[Any], seed: int = 0) -> Image:
     noise = np.random.default_rng(seed).normal(0, 2, picture.shape)
     return np.clip(picture + noise + 0.5, 0, 255).astype(np.uint8)
 
@@ -75,3 +77,29 @@ def test_a_camera_that_creeps_does_not_stand_until_it_has_for_a_while() -> None:
 
 def test_light_that_goes_out_is_no_standing() -> None:
     assert [*stands([moved(0), moved(0), np.asarray(moved(0) // 4, np.uint8)])] == [True, True, False]
+
+
+@pytest.mark.parametrize("speed", [2, 8, 30])
+def test_a_sky_says_nothing_of_a_camera_that_pans(speed: int) -> None:
+    wide = texture(180, 320 + 30 * speed)
+
+    def view(index: int) -> Image:
+        picture = wide[:, index * speed : index * speed + 320].copy()
+        picture[:60] = 200
+        return noisy(picture, index)
+
+    assert not any([*stands(view(index) for index in range(30))][1:])
+
+
+def test_a_camera_that_was_nudged_stands_anew_where_it_is() -> None:
+    stood = [*stands(noisy(moved(0.3 * (index >= 40)), index) for index in range(140))]
+    assert all(stood[:70])
+    assert not all(stood)
+    assert all(stood[100:])
+
+
+def test_light_that_changes_on_a_wall_is_no_motion() -> None:
+    across = np.linspace(60, 160, 320, dtype=np.float32)
+    down = np.linspace(0, 30, 180, dtype=np.float32)[:, None]
+    wall = across + down
+    assert all(stands(noisy(wall + 0.1 * min(index, 60), index) for index in range(100)))

@@ -79,6 +79,30 @@ def test_where_the_film_rests_one_painting_stays_and_is_no_average_of_many() -> 
         assert min(apart(shown[part], painting[part]) for painting in paintings) < 1  # an average of two: 21 and more
 
 
+def test_what_barely_changes_comes_by_and_by() -> None:
+    smoother, ground = Smoother(), twice(window() // 4 + 60)
+    for index in range(100):
+        photo = ground.copy()
+        if index >= 20:
+            photo[100:200, 200:320] += 6
+        shown = steadied(smoother, noisy(photo, index), photo)
+    assert apart(shown[120:180, 220:300], photo[120:180, 220:300]) < 3
+
+
+def test_what_is_put_down_before_a_shaken_camera_comes_to_rest() -> None:
+    """Neither it nor anything else is painted anew, again and again, while the camera is off its place."""
+    smoother, wide = Smoother(), np.asarray(cv2.GaussianBlur(WIDE, (0, 0), 3), np.uint8)
+    rng, shown = np.random.default_rng(1), window()
+    for index in range(64):
+        before, photo = shown, wide.copy()
+        if index >= 44:
+            photo[60:140, 140:240] = 255 - photo[60:140, 140:240]
+        shift = np.array([[1, 0, -20 + 0.5 * (index >= 40)], [0, 1, 0]], np.float32)
+        lies = np.asarray(cv2.warpAffine(photo, shift, (320, 240), flags=cv2.INTER_CUBIC), np.uint8)
+        shown = steadied(smoother, twice(lies), rng.integers(0, 255, (480, 640, 3), np.uint8))
+    assert apart(shown[40:-40, 40:-40], before[40:-40, 40:-40]) < 1
+
+
 def test_a_flow_that_draws_strokes_together_is_not_trusted() -> None:
     """On a wall any flow finds the same grey: nothing but its own shape tells that it is wrong."""
     smoother, strokes = Smoother(), twice(window())

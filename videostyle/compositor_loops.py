@@ -230,7 +230,7 @@ def compose(
     maps: of ``arrange``. columns: of the function of that name. rows: the first, and the one after the last. out: RGBA.
     rgb: the same, uint8 (3 H W).
     """
-    grown = np.zeros((2, PLANES, max(width, SPAN) + _CELL), np.float32)
+    grown = np.zeros((2, PLANES, max(width, SPAN) + RUN + _CELL), np.float32)
     alive = np.zeros((2, len(columns.spans), PLANES), np.uint8)
     lines = np.full(2, -1)
     x, y = np.zeros(_RUNS, np.float32), np.zeros(_RUNS, np.float32)
@@ -297,7 +297,7 @@ def sharpen(
     out: Pixels,
 ) -> None:
     """Rows of a picture, with so much as ``maps`` says, (h, 1, w + 2), of what 3x3 pixels differ from their mean."""
-    grown = np.zeros((2, 1, max(width, SPAN) + _CELL), np.float32)
+    grown = np.zeros((2, 1, max(width, SPAN) + RUN + _CELL), np.float32)
     alive = np.zeros((2, len(columns.spans), 1), np.uint8)
     lines = np.full(2, -1)
     even, odd = np.zeros(SPAN + 2, np.uint32), np.zeros(SPAN + 2, np.uint32)

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_SIZES, _SPARE = 6, 8
-"""Sizes in bytes of which memory is kept: those asked for last; and how many pieces of each."""
+_SIZES, _SPARE, _MOST = 6, 8, 1 << 27
+"""Sizes in bytes of which memory is kept, those asked for last; how many pieces of each; and bytes of all that wait to
+be used again, but for the size asked for last."""
 _LOCK = threading.Lock()
 _spare: OrderedDict[int, deque[NDArray[np.uint8]]] = OrderedDict()
 
@@ -29,7 +30,7 @@ def empty(shape: tuple[int, ...]) -> NDArray[np.uint8]:
     with _LOCK:
         spare = _spare.setdefault(size, deque(maxlen=_SPARE))
         _spare.move_to_end(size)
-        if len(_spare) > _SIZES:
+        while len(_spare) > _SIZES or (len(_spare) > 1 and sum(each * len(_spare[each]) for each in _spare) > _MOST):
             _spare.popitem(last=False)
         memory = spare.pop() if spare else np.empty(size, np.uint8)
     # Views of views refer to what lies beneath the last array: it has to be this, not the memory itself.

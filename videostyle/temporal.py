@@ -51,8 +51,8 @@ _STRETCHED = 0.25
 """Share by which an area may have grown or shrunk since the key frame; by twice that, it is not trusted at all."""
 _HANGS, _SURE = 0.85, 0.98
 """Share of the frame before in what the key frame does not show, or not so surely."""
-_CHANGED, _ANEW = 8.0, 10.0
-"""Change of 5x5 pixels, 0..255, that is more than noise, in two frames, and in one."""
+_CHANGED, _ANEW, _BARELY = 8.0, 10.0, 3.0
+"""Change of 5x5 pixels, 0..255, that is more than noise, in two frames, and in one; and that is, in all of a round."""
 _MOVES = 0.05
 """Share of the picture that begins to move from which on what is on its way is sharpened there."""
 _CUT = 0.2
@@ -107,6 +107,7 @@ class Smoother:
         self._photo = self._base = np.zeros((0, 0, 4), np.uint8)
         self._standing, self._over = Standing(), np.zeros((0, 0), bool)
         self._rested = self._sharp = self._sure
+        self._aligned, self._lasting = self._base, np.zeros((0, 0), np.uint8)
 
     def see(self, photo: Image, *, anew: bool = False) -> Seen:
         """Take the next frame as the net sees it, uint8 RGB (H, W, 3). anew: its painting owes nothing to those before:
@@ -169,17 +170,19 @@ class Smoother:
         self._at, self._sure = at, sure
         self._age += 1
         self._rested = np.minimum(self._rested, rest)
-        due = 1 - rest - self._sharp
+        due = np.maximum(1 - rest - self._sharp, 0)
         if due.mean() > _MOVES:
-            self._canvas.sharpen(np.maximum(due, 0))
+            self._canvas.sharpen(due)
             self._sharp = np.maximum(self._sharp, 1 - rest)
         key = _soft(_like(seen.small, self._photo, self._at) * self._sure * _firm(self._at))
         new, held = 1 - self._strength * key, self._strength * _HANGS * _soft(near) * (key < _SURE)
         since, last = self._at - self._still, step - self._still
         out = self._canvas.compose(painting, self._age / KEY_EVERY, since, last, new, held)
         if self._age == KEY_EVERY:
-            kept = self._rested
+            # What changed by little, but for good, comes by and by.
+            kept = self._rested * np.clip((_CHANGED - self._lasting) / (_CHANGED - _BARELY), 0, 1, dtype=np.float32)
             self._canvas.turn(painting, kept)
+            self._base = np.asarray(cv2.blendLinear(self._aligned, self._base, 1 - kept, kept), np.uint8)
             moved = cv2.remap(self._photo, self._at, None, cv2.INTER_LINEAR)
             self._key(np.asarray(cv2.blendLinear(seen.small, moved, 1 - kept, kept), np.uint8))
         return out
@@ -187,7 +190,7 @@ class Smoother:
     def _begin(self, painting: Image, small: Image) -> Image:
         self._canvas.begin(painting)
         self._base, self._standing = small, Standing()
-        self._over = np.zeros(small.shape[:2], bool)
+        self._over, self._aligned = np.zeros(small.shape[:2], bool), small
         self._standing(small)
         self._key(small)
         return painting
@@ -197,6 +200,7 @@ class Smoother:
         self._at = self._still = places(np.zeros((*photo.shape[:2], 2), np.float32))
         self._sure = self._rested = np.ones(photo.shape[:2], np.float32)
         self._sharp = np.zeros_like(self._sure)
+        self._lasting = np.full(photo.shape[:2], 255, np.uint8)
         self._age = 0
 
     def _resting(self, small: Image) -> Map:
@@ -204,18 +208,20 @@ class Smoother:
         strokes that stand while the film creeps are worse than noise."""
         off = self._standing(small)
         if off is None:
-            self._base = small
+            self._base = self._aligned = small
             return np.zeros(small.shape[:2], np.float32)
         from videostyle import temporal_loops as loops
 
-        base = np.empty_like(small)
+        base, aligned = np.empty_like(small), np.empty_like(small)
         loops.shifted(_flat(self._base), -off[0], -off[1], _flat(base))
+        loops.shifted(_flat(small), off[0], off[1], _flat(aligned))
         change = _most(cv2.blur(cv2.absdiff(small, base), (5, 5)))
         over = change > _CHANGED
         # Dilated, so that what moves is renewed with its surroundings.
         changed = cv2.dilate((over & (self._over | (change > _ANEW))).astype(np.uint8), _AROUND)
-        self._over = over
-        self._base = cv2.copyTo(small, changed, self._base.copy())
+        self._over, self._aligned = over, aligned
+        self._lasting = np.minimum(self._lasting, change)
+        self._base = cv2.copyTo(aligned, changed, self._base.copy())
         return np.asarray(cv2.blur(cv2.erode((1 - changed).astype(np.float32), _NEAR), (3, 3)), np.float32)
 
 

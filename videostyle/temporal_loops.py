@@ -116,9 +116,9 @@ def visible(flow: Floats, known: Mask, now: Bytes, then: Bytes, light: float, ou
 
 
 @compiled
-def products(now: Bytes, then: Bytes, out: Floats) -> None:
-    """Means of each block of a quarter of the pixels, (rows, columns, 6): with slopes x and y and change t, of xx, xy,
-    yy, xt, yt and tt."""
+def products(now: Bytes, then: Bytes, light: int, out: Floats) -> None:
+    """Means of each block of a quarter of the pixels, (rows, columns, 6): with slopes x and y and change t, but for the
+    ``light``, of xx, xy, yy, xt, yt and tt."""
     rows, columns = at(out.shape[0]), at(out.shape[1])
     high, wide = at(now.shape[0] - 2), at(now.shape[1] - 2)
     for row in range(rows):
@@ -130,7 +130,7 @@ def products(now: Bytes, then: Bytes, out: Floats) -> None:
                 for j in range(left, right, at(2)):
                     x = i32(i32(now[i, j + at(1)]) - i32(now[i, j - at(1)]))
                     y = i32(i32(now[i + at(1), j]) - i32(now[i - at(1), j]))
-                    t = i32(i32(then[i, j]) - i32(now[i, j]))
+                    t = i32(i32(then[i, j]) - i32(now[i, j]) + i32(light))
                     xx, xy, yy = i32(xx + x * x), i32(xy + x * y), i32(yy + y * y)
                     xt, yt, tt = i32(xt + x * t), i32(yt + y * t), i32(tt + t * t)
             share = f32(0.25) / f32(i32(((bottom - top + at(1)) // at(2)) * ((right - left + at(1)) // at(2))))
@@ -142,21 +142,23 @@ def products(now: Bytes, then: Bytes, out: Floats) -> None:
 @compiled
 def agreed(means: Floats, noise: float, other: float, rounds: int) -> tuple[float, float, float]:
     """Motion across and down of blocks whose ``products`` these are, each counting the less the more of its change is
-    left with that; and the share of them with less than ``other`` left."""
+    left with that; and of those that are not plain, the share with less than ``other`` left."""
     x, y, share = 0.0, 0.0, 0.0
     for _ in range(rounds):
-        a, b, c, e, f, alike = 0.0, 0.0, 0.0, 0.0, 0.0, 0
+        a, b, c, e, f, alike, some = 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0
         for i in range(at(means.shape[0])):
             for j in range(at(means.shape[1])):
                 xx, xy, yy, xt, yt, tt = means[i, j]
                 left = tt - 2 * (x * xt + y * yt) + x * x * xx + 2 * x * y * xy + y * y * yy
                 weight = 1 / (noise + left) ** 2
                 a, b, c, e, f = a + weight * xx, b + weight * xy, c + weight * yy, e + weight * xt, f + weight * yt
-                alike += left < other
+                plain = xx + yy <= noise and tt < other
+                some += not plain
+                alike += not plain and left < other
+        share = alike / some if some else 1.0
         if a * c - b * b <= 1e-6 * a * c:  # a wall, or stripes: nothing says that it moved
-            return 0.0, 0.0, 1.0
+            return 0.0, 0.0, share
         x, y = (c * e - b * f) / (a * c - b * b), (a * f - b * e) / (a * c - b * b)
-        share = alike / (means.shape[0] * means.shape[1])
     return x, y, share
 
 
