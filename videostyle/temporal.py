@@ -6,7 +6,7 @@ since then (after Ruder et al. 2016 and Jamriska et al. 2019, but without lookin
 search, Kroeger et al. 2016). Motion is chained and each painting is looked up where it was made, so that it is blurred
 once and not once a frame. What the film shows for the first time is the net's painting of now, at once; so is what
 cannot be found again, but for a share of what was shown a frame before. Where camera and film rest, noise is all that
-changes, and most of what is shown stays.
+changes, and one painting stays.
 """
 
 from __future__ import annotations
