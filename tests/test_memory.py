@@ -14,7 +14,8 @@ from videostyle.memory import empty
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_spare", type(memory._spare)())
+    for name in ("_spare", "_loans", "_back"):
+        monkeypatch.setattr(memory, name, type(getattr(memory, name))())
 
 
 def place(array: NDArray[np.uint8]) -> int:
@@ -49,8 +50,14 @@ def test_no_more_is_kept_than_a_few_pieces_of_a_few_sizes() -> None:
     for size in range(1, 20):
         held = [empty((size,)) for _ in range(20)]
         del held
+    last = empty((19,))
+    assert last.size == 19
     assert list(memory._spare) == list(range(20 - memory._SIZES, 20))
-    assert {len(pieces) for pieces in memory._spare.values()} == {memory._SPARE}
+    assert [len(pieces) for pieces in memory._spare.values()] == [
+        *[memory._SPARE] * (memory._SIZES - 1),
+        memory._SPARE - 1,
+    ]
+    assert len(memory._loans) == 1
 
 
 def test_threads_never_share_a_piece() -> None:

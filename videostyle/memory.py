@@ -20,7 +20,19 @@ _SIZES, _SPARE, _MOST = 6, 8, 1 << 27
 """Sizes in bytes of which memory is kept, those asked for last; how many pieces of each; and bytes of all that wait to
 be used again, but for the size asked for last."""
 _LOCK = threading.Lock()
-_spare: OrderedDict[int, deque[NDArray[np.uint8]]] = OrderedDict()
+_spare: OrderedDict[int, list[NDArray[np.uint8]]] = OrderedDict()
+_back: deque[weakref.ref[Any]] = deque()
+
+
+class _Loan(weakref.ref[Any]):
+    """Comes back when what was lent is gone, by no line of Python: what a signal raises in such a one is lost."""
+
+    __slots__ = ("memory",)
+    memory: NDArray[np.uint8]
+
+
+_loans: dict[int, _Loan] = {}
+"""By ``id``, for they are told apart by nothing else."""
 
 
 def empty(shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -28,12 +40,20 @@ def empty(shape: tuple[int, ...]) -> NDArray[np.uint8]:
     left."""
     size = prod(shape)
     with _LOCK:
-        spare = _spare.setdefault(size, deque(maxlen=_SPARE))
+        while _back:
+            loan: Any = _back.popleft()
+            _loans.pop(id(loan), None)
+            pieces = _spare.get(loan.memory.size, [])
+            if len(pieces) < _SPARE:
+                pieces.append(loan.memory)
+        spare = _spare.setdefault(size, [])
         _spare.move_to_end(size)
         while len(_spare) > _SIZES or (len(_spare) > 1 and sum(each * len(_spare[each]) for each in _spare) > _MOST):
             _spare.popitem(last=False)
         memory = spare.pop() if spare else np.empty(size, np.uint8)
-    # Views of views refer to what lies beneath the last array: it has to be this, not the memory itself.
-    lent: Any = (ctypes.c_ubyte * size).from_buffer(memory.data)
-    weakref.finalize(lent, spare.append, memory).atexit = False
+        # Views of views refer to what lies beneath the last array: it has to be this, not the memory itself.
+        lent: Any = (ctypes.c_ubyte * size).from_buffer(memory.data)
+        loan = _Loan(lent, _back.append)
+        loan.memory = memory
+        _loans[id(loan)] = loan
     return np.frombuffer(lent, np.uint8).reshape(shape)
