@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videostyle.engines import ENGINES
-from videostyle.flow import Flow
+from videostyle.flow import LEFT, RIGHT, RUN, Flow
 from videostyle.frame import Image
 from videostyle.memory import empty
 
@@ -74,10 +74,12 @@ class HostCompositor:
 
     def __init__(self, threads: Executor | None = None) -> None:
         self._map = map if threads is None else threads.map
-        self._shown = self._start = self._goal = np.zeros((0, 0, 4), np.uint8)
+        self._shown = self._start = self._goal = np.zeros((0, 0, 3), np.uint8)
 
     def begin(self, painting: Image) -> None:
-        self._shown = self._start = self._goal = _four(painting)
+        height, width = painting.shape[:2]
+        self._shown = self._start = self._goal = empty((height + 1, LEFT + width + RIGHT, 3))
+        cv2.copyMakeBorder(painting, 0, 1, LEFT, RIGHT, cv2.BORDER_REPLICATE, self._shown)
 
     def hold(self, painting: Image, kept: Map) -> Image:
         self._shown, out = self._put(self._shown, painting, 1 - kept)
@@ -87,49 +89,57 @@ class HostCompositor:
         self._start, self._goal = self._sharper(self._start, where), self._sharper(self._goal, where)
 
     def compose(self, painting: Image, share: float, since: Flow, last: Flow, new: Map, held: Map) -> Image:
-        from videostyle import compositor_loops as loops
-
-        carried = empty(self._start.shape)
-        whole = round(256 * share)
-
-        def fade(rows: slice) -> None:
-            loops.fade(_flat(self._start[rows]), _flat(self._goal[rows]), whole, _flat(carried[rows]))
-
-        self._each(fade, len(carried))
-        self._shown, out = self._put(carried, painting, new, since, last, held)
+        self._shown, out = self._put(self._start, painting, new, since, last, held, share)
         return out
 
     def turn(self, painting: Image, kept: Map) -> None:
         self._start, (self._goal, _) = self._shown, self._put(self._shown, painting, 1 - kept)
 
-    def _put(self, carried: Image, painting: Image, new: Map, *moved: Flow | Map) -> tuple[Image, Image]:
-        """RGBA and RGB. moved: ``since``, ``last`` and ``held`` of ``compose``; nothing where nothing moves."""
+    def _put(
+        self,
+        carried: Image,
+        painting: Image,
+        new: Map,
+        since: Flow | None = None,
+        last: Flow | None = None,
+        held: Map | None = None,
+        share: float = 0.0,
+    ) -> tuple[Image, Image]:
+        """With a margin, and without. Nothing moves but in ``compose``."""
         from videostyle import compositor_loops as loops
 
         height, width = painting.shape[:2]
-        still = np.zeros((*new.shape, 2), np.float32)
-        since, last, held = moved or (still, still, np.zeros_like(new))
+        if since is None or last is None or held is None:
+            since = last = np.zeros((*new.shape, 2), np.float32)
+            held = np.zeros_like(new)
         maps = loops.arrange(since, last, held, new, height, width)
         columns = loops.columns(width, new.shape[1])
-        out, rgb = empty(carried.shape), empty(painting.shape)
+        if width % RUN:
+            painting = np.asarray(cv2.copyMakeBorder(painting, 0, 0, 0, -width % RUN, cv2.BORDER_REPLICATE), np.uint8)
+        out, tight = empty(carried.shape), empty((height, width, 3))
         # Arrays that may not be written are of another type to Numba, and loops would be compiled once more for them.
-        flat = _flat(carried), _flat(self._shown), np.require(painting, np.uint8, ["C", "W"]).ravel()
+        fresh = np.require(painting, np.uint8, ["C", "W"])
+        start, goal, shown, fresh, *outs = (
+            picture.ravel() for picture in (carried, self._goal, self._shown, fresh, out, tight)
+        )
 
         def compose(rows: slice) -> None:
-            loops.compose(*flat, maps, columns, (rows.start, rows.stop), height, width, _flat(out), rgb.ravel())
+            band, faded = (rows.start, rows.stop), round(256 * share)
+            loops.compose(start, goal, faded, shown, fresh, maps, columns, band, height, width, *outs)
 
         self._each(compose, height)
-        return out, rgb
+        return out, tight
 
     def _sharper(self, picture: Image, where: Map) -> Image:
         from videostyle import compositor_loops as loops
 
-        (height, width), border = picture.shape[:2], ((0, 0), (1, 1))
-        maps = np.pad(np.float32(SHARPER) * where, border, "edge")[:, None]
+        height, width = picture.shape[0] - 1, picture.shape[1] - LEFT - RIGHT
+        maps = np.pad(np.float32(256) * where, ((0, 0), (1, 1)), "edge")[:, None]
         columns, out = loops.columns(width, where.shape[1]), empty(picture.shape)
 
         def sharpen(rows: slice) -> None:
-            loops.sharpen(_flat(picture), maps, columns, (rows.start, rows.stop), height, width, _flat(out))
+            band = rows.start, rows.stop
+            loops.sharpen(picture.ravel(), SHARPER, maps, columns, band, height, width, out.ravel())
 
         self._each(sharpen, height)
         return out
@@ -137,12 +147,3 @@ class HostCompositor:
     def _each(self, work: Callable[[slice], None], height: int) -> None:
         for _ in self._map(work, [slice(row, min(row + _BAND, height)) for row in range(0, height, _BAND)]):
             pass
-
-
-def _flat(picture: Image) -> NDArray[np.uint32]:
-    return picture.reshape(-1).view(np.uint32)
-
-
-def _four(picture: Image) -> Image:
-    """RGBA: four channels are looked up in half the time of three."""
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA), np.uint8)

@@ -109,8 +109,8 @@ class CardCompositor:
 
 def _sharper(picture: Tensor, where: Tensor) -> Tensor:
     values = picture.float()
-    blurred = F.avg_pool2d(F.pad(values, (1, 1, 1, 1), mode="reflect"), 3, stride=1)
-    return _bytes(values + SHARPER * where * (values - blurred))
+    blurred = F.avg_pool2d(F.pad(values, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    return _bytes(torch.lerp(values, torch.clamp(values + SHARPER * (values - blurred), 0, 255), where))
 
 
 def _bytes(values: Tensor) -> Tensor:

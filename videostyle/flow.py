@@ -22,6 +22,8 @@ Mask = NDArray[np.bool_]
 RUN = 4
 """Pixels of a row that move as one, by what their middle moves, where pictures are moved at full size: they are looked
 up together, in a third of the time on a processor. What is left of flicker grows by a 50th."""
+LEFT, RIGHT = RUN, RUN + 3
+"""Margin of pictures that runs are looked up in, in pixels: for what is beside a run, and read with it."""
 UNKNOWN = 1e9
 """Middlebury's mark: flow above it is unknown."""
 _FLO_TAG = 202021.25
@@ -45,12 +47,12 @@ class DenseFlow:
         return np.asarray(self._search.calc(start, end, None), np.float32)
 
 
-def runs(width: int, small: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """For each RUN of a row of ``width`` pixels, where its middle lies in one of ``small``, whose outermost pixels are
-    there twice: the pixel before it, and how far it is on the way to the next."""
-    middles = np.minimum((np.arange(0, width, RUN) + RUN / 2) * (small / width) + 0.5, small)
-    before = middles.astype(np.int64)
-    return before, (middles - before).astype(np.float32)
+def runs(width: int, small: int, inside: float = RUN / 2) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """For each RUN of a row of ``width`` pixels, and one more, where what is so many pixels ``inside`` of it lies in a
+    row of ``small``, whose outermost pixels are there twice: the pixel before it, and how far it is to the next."""
+    places = np.minimum((np.arange(0, width + RUN, RUN) + inside) * (small / width) + 0.5, small)
+    before = places.astype(np.int64)
+    return before, (places - before).astype(np.float32)
 
 
 def luma(image: Image) -> NDArray[np.uint8]:

@@ -8,6 +8,7 @@ loops take three times as long.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any, cast
 
 from llvmlite import ir
@@ -18,11 +19,16 @@ from videostyle.flow import RUN
 
 SIDE = 8
 """Pixels of a patch's rows, and its rows."""
+WIDE = 16
+"""Bytes that a run of pixels, of three bytes each, is reckoned with: it comes first."""
+SPAN, SHARES, _AHEAD = 64, 5, 3
+"""Runs that lie side by side and are found at once, what is known of each, and rows ahead that they are fetched."""
+NOTHING, STILL, MOVED, PAINTING, HELD = 0, 1, 2, 3, 6
 _FLOATS = ir.VectorType(ir.FloatType(), SIDE)
+_EIGHTS, _SHORTS = (ir.VectorType(ir.IntType(bits), WIDE) for bits in (8, 16))
 _NOTHING = ir.Constant(_FLOATS, ir.Undefined)
 _kinds: Any = types  # their stubs are half typed
 _PLANE, _INDEX, _FLOAT = _kinds.Array(types.float32, 1, "C"), types.uintp, types.float32
-_PIXELS = _kinds.Array(types.uint32, 1, "C")
 _BYTES = _kinds.Array(types.uint8, 1, "C")
 _FOUR = _kinds.UniTuple(_FLOAT, 4)
 _FAST = ("fast",)
@@ -68,81 +74,139 @@ def moments(typing: Any, plane: Any, across: Any, down: Any, here: Any, pitch: A
 
 
 @_instruction
-def lie_between(
-    typing: Any, picture: Any, here: Any, width: Any, a: Any, b: Any, c: Any, d: Any, out: Any, to: Any
-) -> Any:
-    """Write RUN pixels, uint32 of four bytes each: of those at ``here`` in a picture with rows of ``width``, those to
-    the right of them, below them, and both, so many 256ths each, which add up to 256."""
+def stretch(typing: Any, values: Any, cells: Any, between: Any, out: Any) -> Any:
+    """Write for each of ``cells``, a multiple of SIDE, the value there and ``between`` of the way to the next one."""
+    indices = _kinds.Array(types.int64, 1, "C")
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        bytes_, wide = (ir.VectorType(ir.IntType(bits), 4 * RUN) for bits in (8, 16))
-        picture, out = (context.make_array(_PIXELS)(context, builder, args[k]).data for k in (0, 7))
-        pixel, total = args[1], ir.Constant(wide, [128] * 4 * RUN)
-        one = context.get_constant(types.uintp, 1)
-        for weights in (args[3:5], args[5:7]):
-            for beside, weight in enumerate(weights):
-                place = builder.gep(picture, [builder.add(pixel, one) if beside else pixel])
-                tap = builder.zext(builder.load(builder.bitcast(place, bytes_.as_pointer()), align=4), wide)
-                share = builder.insert_element(
-                    ir.Constant(wide, ir.Undefined), builder.trunc(weight, wide.element), _number(0)
-                )
-                total = builder.add(total, builder.mul(tap, _lanes(builder, share, [0] * 4 * RUN)))
-            pixel = builder.add(pixel, args[2])
-        found = builder.trunc(builder.lshr(total, ir.Constant(wide, [8] * 4 * RUN)), bytes_)
-        place = builder.bitcast(builder.gep(out, [args[8]]), bytes_.as_pointer())
-        builder.store(found, place, align=4)
+        values, between, out = (_data(context, builder, args[k]) for k in (0, 2, 3))
+        cells = context.make_array(indices)(context, builder, args[1])
+        count = builder.extract_value(cells.shape, 0)
+        pair = ir.VectorType(ir.FloatType(), 2)
+        with cgutils.for_range_slice(builder, _whole(0), count, _whole(SIDE)) as (first, _):
+            pairs = []
+            for k in range(SIDE):
+                cell = builder.load(builder.gep(cells.data, [builder.add(first, _whole(k))]))
+                pairs.append(builder.load(builder.bitcast(builder.gep(values, [cell]), pair.as_pointer()), align=4))
+            while len(pairs) > 1:
+                lanes = range(2 * pairs[0].type.count)
+                order = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), list(lanes))
+                pairs = [builder.shuffle_vector(a, b, order) for a, b in zip(pairs[::2], pairs[1::2], strict=True)]
+            here, beside = (_lanes(builder, pairs[0], list(range(k, 2 * SIDE, 2))) for k in (0, 1))
+            share = _load(builder, between, first)
+            builder.store(_between(builder, here, beside, share), _place(builder, out, first), align=4)
         return context.get_dummy_value()
 
-    share = types.uint32
-    return types.none(_PIXELS, _INDEX, _INDEX, share, share, share, share, _PIXELS, _INDEX), generate
+    return types.none(_PLANE, indices, _PLANE, _PLANE), generate
 
 
 @_instruction
-def widen(typing: Any, picture: Any, here: Any, out: Any, to: Any) -> Any:
-    """Write RUN pixels, uint32, of three bytes each that begin at byte ``here`` of a picture; their fourth is 0."""
+def paint(
+    typing: Any, kind: Any, start: Any, goal: Any, share: Any, shown: Any, painting: Any, since: Any, last: Any,
+    held: Any, new: Any, span: Any, first: Any, beyond: Any, fresh: Any, to: Any, stride: Any, out: Any,
+) -> Any:  # fmt: skip
+    """Put runs of a row together, and write each in WIDE bytes, of which what is too much is to be written over.
+
+    kind: NOTHING, or ``start`` and ``share`` of 256 ``goal``, STILL or MOVED to ``since``; and NOTHING, or PAINTING,
+    over that, ``new`` of 256; or HELD, the same with ``held`` of what was shown, moved to ``last``, over the painting.
+
+    since, last: of runs from ``span`` on, SPAN numbers each: of the first byte at their upper left, and of how many of
+    256 are of that pixel, the one beside, the one below and both. held, new: of all left edges, then of all middles.
+    first, beyond: of these runs, and after them. fresh, to: bytes where the row begins, in the painting and in ``out``.
+    stride: bytes of a row.
+    """
+    ints = _kinds.Array(types.int32, 1, "C")
+    kinds = _INDEX, _BYTES, _BYTES, types.uint32, _BYTES, _BYTES, *[ints] * 4, *[_INDEX] * 6, _BYTES
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        three, four = (ir.VectorType(ir.IntType(8), count * RUN) for count in (3, 4))
-        picture = context.make_array(_BYTES)(context, builder, args[0]).data
-        out = context.make_array(_PIXELS)(context, builder, args[2]).data
-        found = builder.load(builder.bitcast(builder.gep(picture, [args[1]]), three.as_pointer()), align=1)
-        order = [3 * (k // 4) + k % 4 if k % 4 < 3 else 3 * RUN for k in range(4 * RUN)]
-        zero = ir.Constant(three, [0] * 3 * RUN)
-        wide = builder.shuffle_vector(found, zero, ir.Constant(ir.VectorType(ir.IntType(32), 4 * RUN), order))
-        builder.store(wide, builder.bitcast(builder.gep(out, [args[3]]), four.as_pointer()), align=4)
+        start, goal, shown, painting, since, last, held, new, out = (
+            _data(context, builder, args[k], kinds[k]) for k in (1, 2, 4, 5, 6, 7, 8, 9, 16)
+        )
+        kind, share, (span, first, beyond, fresh, to, stride) = args[0], args[3], args[10:16]
+        shares = context.make_array(ints)(context, builder, args[9])
+        count = builder.lshr(builder.extract_value(shares.shape, 0), _whole(1))
+
+        def pictures(below: int, place: Any, run: Any) -> list[Any]:
+            if below == STILL:
+                return [_pixels(builder, builder.gep(picture, [place]), WIDE) for picture in (start, goal)]
+            return [_looked_up(builder, picture, since, run, stride) for picture in (start, goal)]
+
+        def put(below: int, over: int, edge: Any) -> None:
+            aside, run = builder.mul(edge, _whole(3 * RUN)), builder.sub(edge, span)
+            place, found = builder.add(to, aside), None
+            if below != NOTHING:
+                first_one, second_one = pictures(below, place, run)
+                found = _mixed(builder, first_one, second_one, _short(builder, share))
+            if over != NOTHING:
+                top = _pixels(builder, builder.gep(painting, [builder.add(fresh, aside)]), 3 * RUN)
+                if over == HELD:
+                    kept = _looked_up(builder, shown, last, run, stride)
+                    top = _mixed(builder, top, kept, _weight(builder, held, edge, count))
+                found = top if found is None else _mixed(builder, found, top, _weight(builder, new, edge, count))
+            place = builder.bitcast(builder.gep(out, [place]), _EIGHTS.as_pointer())
+            builder.store(builder.trunc(found, _EIGHTS), place, align=1)
+
+        for below, over in list(product((NOTHING, STILL, MOVED), (NOTHING, PAINTING, HELD)))[1:]:
+            asked, runs = builder.icmp_unsigned("==", kind, _whole(below + over)), (first, beyond, _whole(1))
+            with builder.if_then(asked), cgutils.for_range_slice(builder, *runs) as (edge, _):
+                put(below, over, edge)
         return context.get_dummy_value()
 
-    return types.none(_BYTES, _INDEX, _PIXELS, _INDEX), generate
+    return types.none(*kinds), generate
 
 
-@_instruction
-def fetch(typing: Any, picture: Any, index: Any) -> Any:
-    """Have a pixel, uint32, brought nearer to the processor; it may lie outside."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pixels = context.make_array(_PIXELS)(context, builder, args[0]).data
-        place = builder.bitcast(builder.gep(pixels, [args[1]]), ir.IntType(8).as_pointer())
-        kind = ir.FunctionType(ir.VoidType(), [place.type, *[ir.IntType(32)] * 3])
-        insert: Any = cgutils.get_or_insert_function
-        request = insert(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(request, [place, *map(_number, (0, 3, 1))])  # to read, and often, from data
-        return context.get_dummy_value()
-
-    return types.none(_PIXELS, _INDEX), generate
+def _pixels(builder: Any, place: Any, size: int) -> Any:
+    """As many bytes, in WIDE lanes."""
+    kind = ir.VectorType(ir.IntType(8), size)
+    found = builder.load(builder.bitcast(place, kind.as_pointer()), align=1)
+    if size < WIDE:
+        found = _lanes(builder, found, [*range(size), *[0] * (WIDE - size)])
+    return builder.zext(found, _SHORTS)
 
 
-@_instruction
-def ramp(typing: Any, out: Any, to: Any, value: Any, slope: Any) -> Any:
-    """Write ``value``, and ``slope`` more from each pixel to the next, to SIDE pixels."""
+def _looked_up(builder: Any, picture: Any, where: Any, run: Any, stride: Any) -> Any:
+    """Of a picture, what lies ``where`` that says for a run."""
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        steps = ir.Constant(_FLOATS, [float(k) for k in range(SIDE)])
-        rise = builder.fmul(_spread(builder, args[3]), steps, _FAST)
-        line = builder.fadd(_spread(builder, args[2]), rise, _FAST)
-        builder.store(line, _place(builder, _data(context, builder, args[0]), args[1]), align=4)
-        return context.get_dummy_value()
+    def number(plane: int) -> Any:
+        return builder.load(builder.gep(where, [builder.add(run, _whole(plane * SPAN))]), align=4)
 
-    return types.none(_PLANE, _INDEX, _FLOAT, _FLOAT), generate
+    place, total = builder.gep(picture, [builder.zext(number(0), _whole(0).type)]), ir.Constant(_SHORTS, [128] * WIDE)
+    # It comes to three rows below soon, and the processor does not see that.
+    far = builder.gep(place, [builder.mul(stride, _whole(_AHEAD))])
+    kind = ir.FunctionType(ir.VoidType(), [place.type, *[ir.IntType(32)] * 3])
+    insert: Any = cgutils.get_or_insert_function
+    fetch = insert(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(fetch, [far, *map(_number, (0, 3, 1))])  # to read, and often, from data
+    for below in (0, 1):
+        for beside in (0, 1):
+            tap = _pixels(builder, builder.gep(place, [_whole(3 * beside)]), WIDE)
+            total = builder.add(total, builder.mul(tap, _short(builder, number(1 + 2 * below + beside))))
+        place = builder.gep(place, [stride])
+    return builder.lshr(total, ir.Constant(_SHORTS, [8] * WIDE))
+
+
+def _weight(builder: Any, shares: Any, run: Any, count: Any) -> Any:
+    """Of a run's pixels, from its left edge to its middle to its right edge; the bytes beyond them are nothing."""
+    near = [(3, 1, 0, 0), (1, 3, 3, 1), (0, 0, 1, 3)]  # fourths, of the middles of pixels
+    weight = ir.Constant(_SHORTS, [2] * WIDE)
+    for place, fourths in zip((run, builder.add(run, count), builder.add(run, _whole(1))), near, strict=True):
+        value = _short(builder, builder.load(builder.gep(shares, [place]), align=4))
+        lanes = [fourths[min(k // 3, RUN - 1)] for k in range(WIDE)]
+        weight = builder.add(weight, builder.mul(value, ir.Constant(_SHORTS, lanes)))
+    return builder.lshr(weight, ir.Constant(_SHORTS, [2] * WIDE))
+
+
+def _mixed(builder: Any, first: Any, second: Any, share: Any) -> Any:
+    rest = builder.sub(ir.Constant(_SHORTS, [256] * WIDE), share)
+    total = builder.add(builder.mul(first, rest), builder.mul(second, share))
+    return builder.lshr(builder.add(total, ir.Constant(_SHORTS, [128] * WIDE)), ir.Constant(_SHORTS, [8] * WIDE))
+
+
+def _short(builder: Any, value: Any) -> Any:
+    """In all lanes."""
+    lane = builder.trunc(value, _SHORTS.element)
+    first = builder.insert_element(ir.Constant(_SHORTS, ir.Undefined), lane, _number(0))
+    return _lanes(builder, first, [0] * WIDE)
 
 
 @_instruction
@@ -197,8 +261,8 @@ def _sums(context: Any, builder: Any, planes: Any, rows: Any) -> Any:
     return context.make_tuple(builder, _FOUR, [_total(builder, total) for total in sums])
 
 
-def _data(context: Any, builder: Any, array: Any) -> Any:
-    return context.make_array(_PLANE)(context, builder, array).data
+def _data(context: Any, builder: Any, array: Any, kind: Any = _PLANE) -> Any:
+    return context.make_array(kind)(context, builder, array).data
 
 
 def _place(builder: Any, plane: Any, index: Any) -> Any:
@@ -233,6 +297,10 @@ def _total(builder: Any, vector: Any) -> Any:
 def _lanes(builder: Any, vector: Any, lanes: list[int]) -> Any:
     order = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes)
     return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), order)
+
+
+def _whole(value: int) -> Any:
+    return ir.Constant(ir.IntType(64), value)
 
 
 def _number(value: int) -> Any:
