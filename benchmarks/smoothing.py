@@ -23,7 +23,6 @@ from benchmarks.machine import describe
 from videostyle.compositor import HostCompositor, compositor
 from videostyle.dense_search import DenseSearch
 from videostyle.engines import StyleEngine, load_engine
-from videostyle.flow import luma
 from videostyle.frame import Frame
 from videostyle.keyframes.film import Film
 from videostyle.quality import covered
@@ -87,7 +86,7 @@ def searches(frames: list[Frame]) -> dict[str, float]:
         seen = smoother.see(frame.image)
         if seen.before is None:
             continue
-        now, then = luma(seen.small), luma(seen.before)
+        now, then = seen.now.grey, seen.before.grey
         for name in list(taken)[:: 1 if number % 2 else -1]:
             began = time.perf_counter()
             if name == "search":

@@ -53,7 +53,7 @@ def test_flow_is_refined_as_opencv_does_it(size: tuple[int, int]) -> None:
     x, y = u.copy(), v.copy()
     theirs.calcUV(first, second, u, v)
     (grey, pitch), (other, _) = bordered(first), bordered(second)
-    refinement.refine(grey, other, loops.BORDER, pitch, x, y, 3, refinement.workspace(size[0]))
+    refinement.refine(grey, other, loops.BORDER, pitch, x, y, 3, refinement.workspace())
     apart = np.hypot(x - u, y - v)
     assert np.hypot(x - rough[..., 0], y - rough[..., 1]).mean() > 0.2  # something was done
     assert apart[:, : size[1] - 16 * (size[1] % 2)].max() < 0.01  # an odd width is continued by one pixel

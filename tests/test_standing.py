@@ -38,7 +38,7 @@ def with_guest(picture: Image, step: float) -> Image:
 def stands(pictures: Iterable[Image]) -> Iterator[bool]:
     standing = Standing()
     for picture in pictures:
-        yield standing(cv2.cvtColor(picture, cv2.COLOR_GRAY2RGBA).astype(np.uint8)) is not None
+        yield standing(picture) is not None
 
 
 @pytest.mark.parametrize("off", [(0.0, 0.0), (0.1, -0.05), (-0.3, 0.2)])

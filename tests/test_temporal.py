@@ -381,7 +381,7 @@ def test_motion_in_the_largest_pictures_is_looked_for_as_wide_as_it_can_be() -> 
     smoother, wide = Smoother(), window().repeat(4, 0)[:32].repeat(33, 1)  # 10560x32
     for shift in (0, 16):
         seen = smoother.follow(smoother.see(np.ascontiguousarray(np.roll(wide, shift, 1))))
-        assert seen.small.shape[1] == WIDEST
+        assert seen.now.small.shape[1] == WIDEST
     assert seen.flow is not None
     assert abs(np.median(seen.flow[..., 0]) + 16 * WIDEST / 10560) < 0.2
 

@@ -44,20 +44,29 @@ def columns(width: int, small: int) -> Columns:
     return Columns(*(np.stack([np.pad(place[k], beyond, "edge") for place in places]) for k in (0, 1)))
 
 
+@part
+def _share(of: Floats, out: Floats) -> None:
+    for j in range(at(of.size)):
+        share = f32(256) * of[j]
+        out[j + at(1)] = share if share >= f32(0.5) else f32(0)
+
+
 @compiled
 def arrange(since: Floats, last: Floats, held: Floats, new: Floats, height: int, width: int) -> Floats:
     """float32 (h, PLANES, w + 2), outermost values twice, as ``compose`` takes it for pictures of that size: of flows,
     (h, w, 2), in pixels of their own size, and of maps of shares, (h, w), of which what makes no difference is 0."""
     rows, columns = at(new.shape[0]), at(new.shape[1])
-    down, across = f32(height) / f32(i32(rows)), f32(width) / f32(i32(columns))
+    across, down = f32(width) / f32(i32(columns)), f32(height) / f32(i32(rows))
     out = np.empty((rows, at(PLANES), columns + at(2)), np.float32)
+    flat = since.ravel(), last.ravel()
     for i in range(rows):
-        for j in range(columns):
-            to, keeps, fresh = j + at(1), f32(256) * held[i, j], f32(256) * new[i, j]
-            out[i, at(_MOVED_X), to], out[i, at(_MOVED_Y), to] = across * since[i, j, 0], down * since[i, j, 1]
-            out[i, at(_LAST_X), to], out[i, at(_LAST_Y), to] = across * last[i, j, 0], down * last[i, j, 1]
-            out[i, at(_HELD), to] = keeps if keeps >= f32(0.5) else f32(0)
-            out[i, at(_NEW), to] = fresh if fresh >= f32(0.5) else f32(0)
+        for layer in range(at(2)):
+            moved, x, y = flat[layer], out[i, at(_MOVED_X) + at(2) * layer], out[i, at(_MOVED_Y) + at(2) * layer]
+            for j in range(columns):
+                k = at(2) * (i * columns + j)
+                x[j + at(1)], y[j + at(1)] = across * moved[k], down * moved[k + at(1)]
+        _share(held[i], out[i, at(_HELD)])
+        _share(new[i], out[i, at(_NEW)])
         for plane in range(at(PLANES)):
             out[i, plane, 0], out[i, plane, columns + at(1)] = out[i, plane, 1], out[i, plane, columns]
     return out

@@ -33,7 +33,7 @@ class DenseSearch:
     """Flow from a picture to another one and back. Not shared between threads: it keeps buffers."""
 
     def __init__(self) -> None:
-        self._work, self._rows = refinement.workspace(0), 0
+        self._work = refinement.workspace()
 
     def __call__(self, start: Luma, end: Luma) -> tuple[Flow, Flow]:
         """start, end: luma, uint8 (H, W), 16 pixels or more each side, at most ``WIDEST`` wide.
@@ -50,8 +50,6 @@ class DenseSearch:
         for _ in range(coarsest):
             levels.append((_half(levels[-1][0]), _half(levels[-1][1])))
         pairs = [(_Level(first), _Level(second)) for first, second in levels]
-        if sides[0] > self._rows:
-            self._work, self._rows = refinement.workspace(sides[0]), sides[0]
         back = self._flow([pair[::-1] for pair in pairs[1:]], _ROUGH)
         return self._flow(pairs, _FINE), back
 

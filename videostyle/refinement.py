@@ -4,45 +4,50 @@ time.
 Planes are kept row for row, one after the other, at distances that are known when loops are compiled, so that eight
 pixels are reckoned at a time without asking first whether planes overlap. Of each row the even columns come first, then
 the odd ones: neighbours, which depend on one another, are then apart, and each half is solved at once (red-black
-successive over-relaxation). Several sweeps go down the picture together, each a row behind the one before, so that rows
-stay in the processor's cache between them.
+successive over-relaxation). All that is done goes down the picture together, each thing a row behind what it needs, and
+rows are kept only for as long as they are needed, in a ring, so that they stay in the processor's cache.
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
-from videostyle.compiled import at, compiled, f32, i32, index, part, single
+from videostyle.compiled import at, compiled, f32, i32, part
+from videostyle.vectors import SIDE, Lanes, Row, along, sample, split
 
 Plane = NDArray[np.float32]
 
-_SMOOTH, _GREY, _SLOPE = (single(weight) for weight in (30, 2.5, 5))
+_SMOOTH, _GREY, _SLOPE = 30.0, 2.5, 5.0
 """Weights of neighbours that move alike, of pixels that stay as bright, and whose slopes stay."""
-_ROBUST, _FLAT = single(1e-4), single(0.01)
+_ROBUST, _FLAT = 1e-4, 0.01
 """Squares: below the first, differences count by their square and beyond it by their size; to the second, slopes say
 nothing."""
-_RELAX, _SWEEPS = single(1.6), index(2 * 5)
+_RELAX, _SWEEPS = 1.6, 2 * 5
 WIDEST = 1024
 """Pixels that a picture may be wide."""
-_NIL, _ONE, _TWO, _PAD, _BLOCK = (index(number) for number in (0, 1, 2, 16, 16))
+_PAD, _BLOCK = 16, 16
 """Before and after each half of a row there is a pad; and its pixels are done a block at a time."""
-_HALF = index(WIDEST // 2) + _TWO * _PAD
-_WHOLE = _TWO * _HALF
-_T, _X, _Y, _XX, _XY, _YY, _XT, _YT, _U, _V, _DU, _DV, _W, _A, _B, _C, _P, _Q = (index(k) * _WHOLE for k in range(18))
+_HALF = WIDEST // 2 + 2 * _PAD
+_WHOLE = 2 * _HALF
+_T, _X, _Y, _XX, _XY, _YY, _XT, _YT, _U, _V, _DU, _DV, _W, _A, _B, _C, _P, _Q = (k * _WHOLE for k in range(18))
 """Planes: change over time, slopes of the mean of both pictures, their slopes, those of the change; flow, what is added
 to it, how firmly a pixel is bound to those at its right and below; and of the equations a du + b dv = p and
 b du + c dv = q, with 1 / a and 1 / c."""
 _MEAN = _A
-_ROW = index(18) * _WHOLE
-_UP = ~_ROW + _ONE
-_EVEN, _ODD = (_NIL, _HALF - _ONE, _HALF), (_HALF, ~_HALF + _ONE, ~_HALF + _TWO)
+_ROW = 18 * _WHOLE
+_LAG, MOST = _SWEEPS + 1, 5
+_RING = 64
+"""Rows that are kept: more than those between the first thing that is done to one and the last."""
+_EVEN, _ODD = (0, _HALF - 1, _HALF), (_HALF, -_HALF, 1 - _HALF)
 """Of even and odd columns: where they begin, and how far it is to what is at their left and right."""
 
 
-def workspace(height: int) -> Plane:
-    """What ``refine`` needs for pictures of that height, to be used again and again."""
-    size, line = (height + 2) * int(_ROW), 16
+def workspace() -> Plane:
+    """What ``refine`` needs, to be used again and again."""
+    size, line = _RING * _ROW, 16
     room = np.zeros(size + line, np.float32)
     start = -room.ctypes.data % (4 * line) // 4  # vectors that lie in two lines of the cache take twice as long
     return room[start : start + size]
@@ -54,219 +59,215 @@ def refine(
     """Refine the flow x, y from the first picture to the second one, in place.
 
     first, second: luma, 0 to 255, flat, rows of ``pitch`` pixels, with so much border all around. x, y: float32 (H, W),
-    at most ``WIDEST`` wide. rounds: times that weights are taken anew. work: of ``workspace``.
+    at most ``WIDEST`` wide. rounds: times that weights are taken anew, at most ``MOST``. work: of ``workspace``.
     """
     half = -(-x.shape[1] // 2)  # an odd width ends in a column that is there twice
-    count = -(-half // int(_BLOCK)) * int(_BLOCK)  # whole blocks; what is too much, is not solved
-    _differences(first, second, border, pitch, x, y, work, half, count)
-    _refine(work, rounds, half, count, x, y)
+    count = -(-half // _BLOCK) * _BLOCK  # whole blocks; what is too much, is not solved
+    _refine(first, second, border, pitch, x, y, rounds, work, half, count)
 
 
 @compiled
-def _refine(work: Plane, rounds: int, end: int, count: int, x: Plane, y: Plane) -> None:
-    height, width, end, count = at(x.shape[0]), at(x.shape[1]), at(end), at(count)
-    for _ in range(rounds):
-        for front in range(height + _SWEEPS):
-            if front < height:
-                _weigh(work, front, height, end, count)
-            for sweep in range(_SWEEPS):
-                if sweep <= front < height + sweep:
-                    _relax(work, front - sweep, front & _ONE, count)
-    for row in range(height):
-        for column in range(width):
-            i = _begin(row) + (column >> _ONE) + (column & _ONE) * _HALF
-            x[row, column] += work[i + _DU]
-            y[row, column] += work[i + _DV]
+def _refine(
+    first: Plane, second: Plane, border: int, pitch: int, x: Plane, y: Plane, rounds: int, work: Plane, end: int,
+    count: int,
+) -> None:  # fmt: skip
+    height, end, count, pitch, rounds = at(x.shape[0]), at(end), at(count), at(pitch), at(rounds)
+    corner, sweeps = at(border) * (pitch + at(1)), at(_SWEEPS)
+    _clear(work, at(_DU), _begin(0))
+    _clear(work, at(_DV), _begin(0))
+    _clear(work, at(_W), _begin(0))
+    # A row is counted from the one above the picture on; -1 is beyond any.
+    for row in range(at(1), height + at(3) + rounds * at(_LAG)):
+        if row <= height:
+            _sample(first, second, corner, pitch, x, y, row - at(1), height, count, work)
+        _surround(work, (at(_MEAN), at(_T), at(_U), at(_V)), row, height, end)
+        if at(2) <= row <= height + at(1):
+            _slopes_even(work, *_places(row - at(1)), count, f32(0))
+            _slopes_odd(work, *_places(row - at(1)), count, f32(0))
+            _surround(work, (at(_X), at(_Y)), row - at(1), height, end)
+            if row == height + at(1):
+                _surround(work, (at(_X), at(_Y)), row, height, end)
+        if at(3) <= row <= height + at(2):
+            _curves_even(work, *_places(row - at(2)), count, f32(0))
+            _curves_odd(work, *_places(row - at(2)), count, f32(0))
+        for turn in range(rounds):
+            # A row is weighed anew once that above and that below it are solved.
+            weighed = at(max(i32(row) - i32(2) - i32(turn) * i32(_LAG), i32(0)))
+            if at(0) < weighed <= height:
+                _weigh(work, weighed, height, end, count)
+            for sweep in range(sweeps):
+                if sweep < weighed <= height + sweep:
+                    if weighed & at(1):
+                        _solve_even(work, *_places(weighed - sweep), count, f32(0))
+                    else:
+                        _solve_odd(work, *_places(weighed - sweep), count, f32(0))
+        solved = i32(row) - i32(2) - i32(rounds - at(1)) * i32(_LAG) - i32(_SWEEPS)
+        if rounds and i32(1) <= solved <= i32(height):
+            _add(work, at(solved), x, y)
 
 
 @part
 def _begin(row: int) -> int:
-    return (at(row) + _ONE) * _ROW + _PAD
+    return at(row) % at(_RING) * at(_ROW) + at(_PAD)
 
 
-@compiled
-def _differences(
-    first: Plane, second: Plane, border: int, pitch: int, x: Plane, y: Plane, work: Plane, end: int, count: int
+@part
+def _places(row: int) -> tuple[int, int, int]:
+    """Of a row, and of those above and below."""
+    return _begin(row), _begin(row - at(1)), _begin(row + at(1))
+
+
+@part
+def _add(work: Plane, row: int, x: Plane, y: Plane) -> None:
+    i, width = _begin(row), at(x.shape[1])
+    for column in range(width):
+        k = i + (column >> at(1)) + (column & at(1)) * at(_HALF)
+        x[row - at(1), column] += work[k + at(_DU)]
+        y[row - at(1), column] += work[k + at(_DV)]
+
+
+@part
+def _sample(
+    first: Plane, second: Plane, corner: int, pitch: int, x: Plane, y: Plane, row: int, height: int, count: int,
+    work: Plane,
 ) -> None:  # fmt: skip
-    height, width, end, count = at(x.shape[0]), at(x.shape[1]), at(end), at(count)
-    right, bottom = f32(i32(width) - 1), f32(i32(height) - 1)
-    where, shares, taps = np.empty(_HALF, np.int32), np.empty((2, _HALF), np.float32), np.empty((4, _HALF), np.float32)
-    for row in range(height):
-        for half in range(_TWO):
-            to = _begin(row) + half * _HALF
-            for k in range(count):
-                column = min(_TWO * k + half, width - _ONE)
-                work[to + k + _U], work[to + k + _V] = x[row, column], y[row, column]
-                work[to + k + _T] = first[(row + at(border)) * at(pitch) + column + at(border)]
-            for k in range(count):
-                across = f32(min(i32(_TWO * k + half), i32(width) - i32(1)))
-                across = min(max(across + work[to + k + _U], f32(0)), right)
-                down = min(max(f32(i32(row)) + work[to + k + _V], f32(0)), bottom)
-                left, top = i32(across), i32(down)
-                where[k] = i32(top + i32(border)) * i32(pitch) + i32(left + i32(border))
-                shares[0, k], shares[1, k] = across - f32(left), down - f32(top)
-            for k in range(count):
-                i = at(where[k])
-                j = i + at(pitch)
-                taps[0, k], taps[1, k], taps[2, k], taps[3, k] = (
-                    second[i],
-                    second[i + _ONE],
-                    second[j],
-                    second[j + _ONE],
-                )
-            for k in range(count):
-                a, b, c, d = taps[0, k], taps[1, k], taps[2, k], taps[3, k]
-                a += (b - a) * shares[0, k]
-                a += (c + (d - c) * shares[0, k] - a) * shares[1, k]
-                grey = work[to + k + _T]
-                work[to + k + _MEAN] = f32(0.5) * (a + grey)
-                work[to + k + _T] = a - grey
-                work[to + k + _DU] = 0
-                work[to + k + _DV] = 0
-    for plane in (_MEAN, _T, _U, _V):
-        _frame(work, plane, height, end)
-    for row in range(height):
-        _slopes(work, _begin(row), count, *_EVEN)
-        _slopes(work, _begin(row), count, *_ODD)
-    for plane in (_X, _Y):
-        _frame(work, plane, height, end)
-    for row in range(height):
-        _curves(work, _begin(row), count, *_EVEN)
-        _curves(work, _begin(row), count, *_ODD)
-    _fill(work, _DU, _NIL, f32(0))
-    _fill(work, _DV, _NIL, f32(0))
-    _fill(work, _W, _NIL, f32(0))
-
-
-@part
-def _frame(work: Plane, plane: int, height: int, end: int) -> None:
-    """What is outside is as what is beside it."""
-    for row in range(height):
-        to = _begin(row) + plane
-        work[to + _HALF - _ONE] = work[to]
-        work[to + end] = work[to + _HALF - _ONE + end]
-    _copy(work, plane, _ONE, _NIL)
-    _copy(work, plane, height, height + _ONE)
-
-
-@part
-def _fill(work: Plane, plane: int, row: int, value: float) -> None:
-    for k in range(_WHOLE):
-        work[row * _ROW + plane + k] = value
-
-
-@part
-def _slopes(work: Plane, to: int, count: int, half: int, left: int, right: int) -> None:
+    """A row of the flow, of the mean of both pictures, and of what is between them."""
+    width, to = at(x.shape[1]), _begin(row + at(1))
+    _halve(x, row * width, width, work, to + at(_U), count)
+    _halve(y, row * width, width, work, to + at(_V), count)
+    _halve(first, corner + row * pitch, width, work, to + at(_T), count)
+    right, bottom, line = f32(i32(width) - 1), f32(i32(height) - 1), f32(i32(row))
+    for half in range(at(2)):
+        here = to + half * at(_HALF)
+        u, v, t, mean = here + at(_U), here + at(_V), here + at(_T), here + at(_MEAN)
+        sample(work, u, v, t, mean, count, f32(i32(half)), line, right, bottom, second, corner, pitch)
     for k in range(count):
-        i = to + half + k
-        work[i + _X] = work[i + _MEAN + right] - work[i + _MEAN + left]
-        work[i + _Y] = work[i + _MEAN + _ROW] - work[i + _MEAN + _UP]
-        work[i + _XT] = work[i + _T + right] - work[i + _T + left]
-        work[i + _YT] = work[i + _T + _ROW] - work[i + _T + _UP]
+        work[to + k + at(_DU)], work[to + k + at(_DU + _HALF)] = 0, 0
+        work[to + k + at(_DV)], work[to + k + at(_DV + _HALF)] = 0, 0
 
 
 @part
-def _curves(work: Plane, to: int, count: int, half: int, left: int, right: int) -> None:
-    for k in range(count):
-        i = to + half + k
-        work[i + _XX] = work[i + _X + right] - work[i + _X + left]
-        work[i + _XY] = work[i + _X + _ROW] - work[i + _X + _UP]
-        work[i + _YY] = work[i + _Y + _ROW] - work[i + _Y + _UP]
+def _halve(plane: Plane, start: int, width: int, work: Plane, to: int, count: int) -> None:
+    """A row's even columns, and its odd ones; then the last one again and again."""
+    whole, values = width // at(2 * SIDE) * at(SIDE), plane.ravel()
+    split(values, start, whole, work, to, to + at(_HALF))
+    for k in range(whole, count):
+        work[to + k] = values[start + min(at(2) * k, width - at(1))]
+        work[to + k + at(_HALF)] = values[start + min(at(2) * k + at(1), width - at(1))]
+
+
+@part
+def _surround(work: Plane, planes: tuple[int, ...], row: int, height: int, end: int) -> None:
+    """What is outside of a row, or the rows above the first and below the last, are as what is beside them."""
+    for plane in planes:
+        if row <= height:
+            to = _begin(row) + plane
+            work[to + at(_HALF - 1)] = work[to]
+            work[to + end] = work[to + at(_HALF - 1) + end]
+        if row == 1:
+            _copy(work, plane, _begin(1), _begin(0))
+        if row == height + at(1):
+            _copy(work, plane, _begin(height), _begin(row))
+
+
+@part
+def _copy(work: Plane, plane: int, start: int, to: int) -> None:
+    for k in range(at(_WHOLE)):
+        work[to + plane + k - at(_PAD)] = work[start + plane + k - at(_PAD)]
+
+
+@part
+def _clear(work: Plane, plane: int, to: int) -> None:
+    for k in range(at(_WHOLE)):
+        work[to + plane + k - at(_PAD)] = 0
 
 
 @compiled
 def _weigh(work: Plane, row: int, height: int, end: int, count: int) -> None:
     """A row's equations, weighed by how well it fits and how smooth it is now."""
-    to, last = _begin(row), row + _ONE == height
-    edge = to + _HALF - _ONE + end
+    (to, above, below), last = _places(row), row == height
+    du, dv, w, a, c = at(_DU), at(_DV), at(_W), at(_A), at(_C)
+    edge = to + at(_HALF - 1) + end
     # Outside, flow is as beside it while smoothness is looked at, and 0 while the equations are solved.
-    work[to + end + _DU], work[to + end + _DV] = work[edge + _DU], work[edge + _DV]
+    work[to + end + du], work[to + end + dv] = work[edge + du], work[edge + dv]
     if last:
-        _copy(work, _DU, height, height + _ONE)
-        _copy(work, _DV, height, height + _ONE)
-    _bind(work, to, count, *_EVEN)
-    _bind(work, to, count, *_ODD)
-    work[to + end + _DU], work[to + end + _DV] = 0, 0
+        _copy(work, du, to, below)
+        _copy(work, dv, to, below)
+    _bind_even(work, to, above, below, count, f32(0))
+    _bind_odd(work, to, above, below, count, f32(0))
+    work[to + end + du], work[to + end + dv] = 0, 0
     if last:
-        _fill(work, _DU, height + _ONE, f32(0))
-        _fill(work, _DV, height + _ONE, f32(0))
-    below = f32(0) if last else f32(1)
-    _equations(work, to, count, below, *_EVEN)
-    _equations(work, to, count, below, *_ODD)
-    outside = work[edge + _W]
-    work[edge + _A] /= f32(1) - outside * work[edge + _A]
-    work[edge + _C] /= f32(1) - outside * work[edge + _C]
+        _clear(work, du, below)
+        _clear(work, dv, below)
+    further = f32(0) if last else f32(1)
+    _equations_even(work, to, above, below, count, further)
+    _equations_odd(work, to, above, below, count, further)
+    outside = work[edge + w]
+    work[edge + a] /= f32(1) - outside * work[edge + a]
+    work[edge + c] /= f32(1) - outside * work[edge + c]
     for k in range(to + end, to + count):
-        work[k + _A], work[k + _C], work[k + _A + _HALF], work[k + _C + _HALF] = 0, 0, 0, 0
+        work[k + a], work[k + c], work[k + a + at(_HALF)], work[k + c + at(_HALF)] = 0, 0, 0, 0
 
 
-@part
-def _copy(work: Plane, plane: int, row: int, to: int) -> None:
-    for k in range(_WHOLE):
-        work[to * _ROW + plane + k] = work[row * _ROW + plane + k]
+def _slopes(half: int, left: int, right: int, row: Row, _: Lanes) -> None:
+    at = row.of(half)
+    at[_X], at[_Y] = at[_MEAN + right] - at[_MEAN + left], at.below[_MEAN] - at.above[_MEAN]
+    at[_XT], at[_YT] = at[_T + right] - at[_T + left], at.below[_T] - at.above[_T]
 
 
-@part
-def _bind(work: Plane, to: int, count: int, half: int, left: int, right: int) -> None:
-    for k in range(count):
-        i = to + half + k
-        u, v = work[i + _U] + work[i + _DU], work[i + _V] + work[i + _DV]
-        ux = work[i + _U + right] + work[i + _DU + right] - u
-        vx = work[i + _V + right] + work[i + _DV + right] - v
-        uy = work[i + _U + _ROW] + work[i + _DU + _ROW] - u
-        vy = work[i + _V + _ROW] + work[i + _DV + _ROW] - v
-        work[i + _W] = _SMOOTH / np.sqrt(ux * ux + uy * uy + vx * vx + vy * vy + _ROBUST)
+def _curves(half: int, left: int, right: int, row: Row, _: Lanes) -> None:
+    at = row.of(half)
+    at[_XX], at[_XY] = at[_X + right] - at[_X + left], at.below[_X] - at.above[_X]
+    at[_YY] = at.below[_Y] - at.above[_Y]
 
 
-@part
-def _equations(work: Plane, to: int, count: int, below: float, half: int, left: int, right: int) -> None:
-    for k in range(count):
-        i = to + half + k
-        x, y, t, du, dv = work[i + _X], work[i + _Y], work[i + _T], work[i + _DU], work[i + _DV]
-        grey, off = f32(1) / (x * x + y * y + _FLAT), t + x * du + y * dv
-        grey *= _GREY / np.sqrt(off * off * grey + _ROBUST)
-        xx, xy, yy, xt, yt = (
-            work[i + _XX], work[i + _XY], work[i + _YY], work[i + _XT], work[i + _YT],
-        )  # fmt: skip
-        in_x, in_y = f32(1) / (xx * xx + xy * xy + _FLAT), f32(1) / (yy * yy + xy * xy + _FLAT)
-        off_x, off_y = xt + xx * du + xy * dv, yt + xy * du + yy * dv
-        slopes = _SLOPE / np.sqrt(off_x * off_x * in_x + off_y * off_y * in_y + _ROBUST)
-        in_x *= slopes
-        in_y *= slopes
-        east, west, north = work[i + _W], work[i + _W + left], work[i + _W + _UP]
-        south = east * below
-        around = east + west + south + north + _FLAT
-        u, v = work[i + _U], work[i + _V]
-        p = east * (work[i + _U + right] - u) + west * (work[i + _U + left] - u)
-        p += south * (work[i + _U + _ROW] - u) + north * (work[i + _U + _UP] - u)
-        q = east * (work[i + _V + right] - v) + west * (work[i + _V + left] - v)
-        q += south * (work[i + _V + _ROW] - v) + north * (work[i + _V + _UP] - v)
-        work[i + _A] = f32(1) / (grey * x * x + in_x * xx * xx + in_y * xy * xy + around)
-        work[i + _B] = grey * x * y + in_x * xx * xy + in_y * xy * yy
-        work[i + _C] = f32(1) / (grey * y * y + in_x * xy * xy + in_y * yy * yy + around)
-        work[i + _P] = p - grey * x * t - in_x * xx * xt - in_y * xy * yt
-        work[i + _Q] = q - grey * y * t - in_x * xy * xt - in_y * yy * yt
+def _bind(half: int, left: int, right: int, row: Row, _: Lanes) -> None:
+    at = row.of(half)
+    u, v = at[_U] + at[_DU], at[_V] + at[_DV]
+    ux, vx = at[_U + right] + at[_DU + right] - u, at[_V + right] + at[_DV + right] - v
+    uy, vy = at.below[_U] + at.below[_DU] - u, at.below[_V] + at.below[_DV] - v
+    at[_W] = _SMOOTH / (ux * ux + uy * uy + vx * vx + vy * vy + _ROBUST).sqrt()
 
 
-@compiled
-def _relax(work: Plane, row: int, odd: int, count: int) -> None:
-    if odd:
-        _solve(work, _begin(row), count, *_ODD)
-    else:
-        _solve(work, _begin(row), count, *_EVEN)
+def _equations(half: int, left: int, right: int, row: Row, further: Lanes) -> None:
+    at = row.of(half)
+    x, y, t, du, dv = at[_X], at[_Y], at[_T], at[_DU], at[_DV]
+    grey, off = 1 / (x * x + y * y + _FLAT), t + x * du + y * dv
+    grey *= _GREY / (off * off * grey + _ROBUST).sqrt()
+    xx, xy, yy, xt, yt = at[_XX], at[_XY], at[_YY], at[_XT], at[_YT]
+    in_x, in_y = 1 / (xx * xx + xy * xy + _FLAT), 1 / (yy * yy + xy * xy + _FLAT)
+    off_x, off_y = xt + xx * du + xy * dv, yt + xy * du + yy * dv
+    slopes = _SLOPE / (off_x * off_x * in_x + off_y * off_y * in_y + _ROBUST).sqrt()
+    in_x *= slopes
+    in_y *= slopes
+    east, west, north = at[_W], at[_W + left], at.above[_W]
+    south = east * further
+    around = east + west + south + north + _FLAT
+    u, v = at[_U], at[_V]
+    p = east * (at[_U + right] - u) + west * (at[_U + left] - u)
+    p += south * (at.below[_U] - u) + north * (at.above[_U] - u)
+    q = east * (at[_V + right] - v) + west * (at[_V + left] - v)
+    q += south * (at.below[_V] - v) + north * (at.above[_V] - v)
+    at[_A] = 1 / (grey * x * x + in_x * xx * xx + in_y * xy * xy + around)
+    at[_B] = grey * x * y + in_x * xx * xy + in_y * xy * yy
+    at[_C] = 1 / (grey * y * y + in_x * xy * xy + in_y * yy * yy + around)
+    at[_P] = p - grey * x * t - in_x * xx * xt - in_y * xy * yt
+    at[_Q] = q - grey * y * t - in_x * xy * xt - in_y * yy * yt
 
 
-@part
-def _solve(work: Plane, to: int, count: int, half: int, left: int, right: int) -> None:
-    for k in range(count):
-        i = to + half + k
-        here, west, north = work[i + _W], work[i + _W + left], work[i + _W + _UP]
-        p = work[i + _P] + here * (work[i + _DU + right] + work[i + _DU + _ROW])
-        p += west * work[i + _DU + left] + north * work[i + _DU + _UP]
-        q = work[i + _Q] + here * (work[i + _DV + right] + work[i + _DV + _ROW])
-        q += west * work[i + _DV + left] + north * work[i + _DV + _UP]
-        both, du, dv = work[i + _B], work[i + _DU], work[i + _DV]
-        du += _RELAX * ((p - dv * both) * work[i + _A] - du)
-        dv += _RELAX * ((q - du * both) * work[i + _C] - dv)
-        work[i + _DU] = du
-        work[i + _DV] = dv
+def _solve(half: int, left: int, right: int, row: Row, _: Lanes) -> None:
+    at = row.of(half)
+    here, west, north = at[_W], at[_W + left], at.above[_W]
+    p = at[_P] + here * (at[_DU + right] + at.below[_DU]) + west * at[_DU + left] + north * at.above[_DU]
+    q = at[_Q] + here * (at[_DV + right] + at.below[_DV]) + west * at[_DV + left] + north * at.above[_DV]
+    both, du, dv = at[_B], at[_DU], at[_DV]
+    du += _RELAX * ((p - dv * both) * at[_A] - du)
+    dv += _RELAX * ((q - du * both) * at[_C] - dv)
+    at[_DU], at[_DV] = du, dv
+
+
+_slopes_even, _slopes_odd = (along(partial(_slopes, *half)) for half in (_EVEN, _ODD))
+_curves_even, _curves_odd = (along(partial(_curves, *half)) for half in (_EVEN, _ODD))
+_bind_even, _bind_odd = (along(partial(_bind, *half)) for half in (_EVEN, _ODD))
+_equations_even, _equations_odd = (along(partial(_equations, *half)) for half in (_EVEN, _ODD))
+_solve_even, _solve_odd = (along(partial(_solve, *half)) for half in (_EVEN, _ODD))

@@ -5,9 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from videostyle.flow import luma
-from videostyle.frame import Image
-
 _BLOCKS = (8, 12)
 """Down and across: each counts by how well all of it agrees, lest somebody who moves is taken for the camera."""
 _NOISE, _ROUNDS = 4.0, 5
@@ -32,12 +29,11 @@ class Standing:
         self._place: NDArray[np.uint8] | None = None
         self._stood, self._needed, self._limit, self._away = 0, 0, _DOUBT, 0
 
-    def __call__(self, photo: Image) -> tuple[float, float] | None:
+    def __call__(self, now: NDArray[np.uint8]) -> tuple[float, float] | None:
         """Pixels across and down that it is off there; None where it moves.
 
-        photo: the next frame, uint8 RGBA (h, w, 4), small and all of one size.
+        now: the next frame's luma, uint8 (h, w), small and all of one size.
         """
-        now = luma(photo)
         if self._place is None:
             self._place = now
             return 0.0, 0.0

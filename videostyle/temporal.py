@@ -18,14 +18,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2 as opencv
 import numpy as np
 from numpy.typing import NDArray
 
 from videostyle.compositor import Compositor, HostCompositor, Map
-from videostyle.flow import Flow, Mask, luma, places
+from videostyle.flow import Flow, Mask, luma
 from videostyle.frame import Image
 from videostyle.standing import Standing, camera_motion
 
@@ -57,6 +57,8 @@ _MOVES = 0.05
 """Share of the picture that begins to move from which on what is on its way is sharpened there."""
 _CUT = 0.2
 """Less than this found in the frame before, on average, is another scene."""
+_LIKE = np.clip((_NOISE + _FADE - np.arange(256)) / _FADE, 0, 1).astype(np.float32)
+"""How surely the same thing has been found, by how much it changed."""
 _AROUND = np.ones((13, 13), np.uint8)
 _NEAR = np.ones((3, 3), np.uint8)
 _BORDER = (0, 255, 0, 0)
@@ -65,19 +67,29 @@ _SLOW = 3.0
 _LOCK = threading.Lock()
 
 
+class Photo(NamedTuple):
+    """What a frame shows, small: uint8 RGBA (h, w, 4); and its luma, uint8 (h, w), as it is, and the means of 5x5 and
+    of 9x9 pixels of that."""
+
+    small: Image
+    grey: NDArray[np.uint8]
+    near: NDArray[np.uint8]
+    wide: NDArray[np.uint8]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
     """A frame on its way through the net, and what is known of it before it is painted.
 
-    small: its photo, uint8 RGBA (h, w, 4), and that of the frame before; None where it owes nothing to that.
-    earlier: that of ``_AGO`` frames before; None where the stream is younger.
+    now: its photo. before: that of the frame before; None where it owes nothing to that. earlier: that of ``_AGO``
+    frames before; None where the stream is younger.
     flow: from it to the frame before; None where that is the very same. there: what that one shows too, 1, and what has
     just appeared, 0.
     """
 
-    small: Image
-    before: Image | None
-    earlier: Image | None
+    now: Photo
+    before: Photo | None
+    earlier: Photo | None
     flow: Flow | None = None
     there: Map | None = None
 
@@ -100,128 +112,123 @@ class Smoother:
         self._canvas = canvas or HostCompositor()
         self._own = threading.local()
         self._size: tuple[int, ...] = ()
-        self._recent: deque[Image] = deque(maxlen=_AGO)
+        self._recent: deque[Photo] = deque(maxlen=_AGO)
         self._age = 0
-        self._at = self._still = np.zeros((0, 0, 2), np.float32)
-        self._sure: Map = np.zeros((0, 0), np.float32)
-        self._photo = self._base = np.zeros((0, 0, 4), np.uint8)
+        self._carried = np.zeros((0, 0, 4), np.float32)
+        self._photo = self._base = self._aligned = np.zeros((0, 0, 4), np.uint8)
         self._standing, self._over = Standing(), np.zeros((0, 0), bool)
-        self._rested = self._sharp = self._sure
-        self._aligned, self._lasting = self._base, np.zeros((0, 0), np.uint8)
+        self._rested = self._sharp = np.zeros((0, 0), np.float32)
+        self._lasting = np.zeros((0, 0), np.uint8)
 
     def see(self, photo: Image, *, anew: bool = False) -> Seen:
         """Take the next frame as the net sees it, uint8 RGB (H, W, 3). anew: its painting owes nothing to those before:
         another style or strength."""
         _load(self._told)
         longer = max(photo.shape)
-        small = _small(photo, min(max(min(_SIDE, longer // 2), longer // _SHARE), _MOST))
+        now = _photo(photo, min(max(min(_SIDE, longer // 2), longer // _SHARE), _MOST))
         if anew or photo.shape != self._size:
             self._recent.clear()
         self._size = photo.shape
         before = self._recent[-1] if self._recent else None
         earlier = self._recent[0] if len(self._recent) == _AGO else None
-        self._recent.append(small)
-        return Seen(small, before, earlier)
+        self._recent.append(now)
+        return Seen(now, before, earlier)
 
     def follow(self, seen: Seen) -> Seen:
         """With its motion since the frame before: the most of the work, and nothing to do with other frames."""
-        if seen.before is None:
+        now, then = seen.now, seen.before
+        if then is None:
             return seen
         _load().result()
-        if np.array_equal(seen.small, seen.before):
+        if np.array_equal(now.small, then.small):
             return seen
         from videostyle import temporal_loops as loops
         from videostyle.dense_search import DenseSearch
 
         if not hasattr(self._own, "search"):  # it keeps buffers, so each thread has its own
             self._own.search = DenseSearch()
-        now, then = luma(seen.small), luma(seen.before)
         stirs = (
-            np.ones(now.shape, bool)
+            np.ones(now.grey.shape, bool)
             if seen.earlier is None
-            else _changed(now, then) | _changed(now, luma(seen.earlier))
+            else _changed(now.wide, then.wide) | _changed(now.wide, seen.earlier.wide)
         )
-        flow, known = np.zeros((*now.shape, 2), np.float32), np.ones(now.shape, bool)
+        flow, known = np.zeros((*now.grey.shape, 2), np.float32), np.ones(now.grey.shape, bool)
         part = _around(stirs)
         if part is not None:
-            moved, back = self._own.search(now[part], then[part])
+            moved, back = self._own.search(now.grey[part], then.grey[part])
             loops.known(moved, back, found := np.empty(moved.shape[:2], bool))
             flow[part], known[part] = moved, found
-        there = np.empty(now.shape, np.uint8)
-        loops.visible(flow, known, cv2.blur(now, (5, 5)), cv2.blur(then, (5, 5)), _LIGHT, there)
+        loops.visible(flow, known, now.near, then.near, _LIGHT, there := np.empty_like(now.grey))
         return replace(seen, flow=flow, there=cv2.erode(there, _NEAR).astype(np.float32))
 
     def blend(self, painting: Image, seen: Seen) -> Image:
         """The painting of ``seen``, uint8 RGB (H, W, 3), steadied by those before it."""
-        if seen.before is None or not len(self._at):
-            return self._begin(painting, seen.small)
+        now = seen.now
+        if seen.before is None or not len(self._carried):
+            return self._begin(painting, now)
         if seen.flow is None or seen.there is None:  # a frame shown twice, or a pause: nothing fades on meanwhile
-            same = np.full(seen.small.shape[:2], self._strength, np.float32)
+            same = np.full(now.grey.shape, self._strength, np.float32)
             return self._canvas.hold(painting, same)
         from videostyle import temporal_loops as loops
 
-        rest = self._resting(seen.small)
+        rest = self._resting(now)
         there = np.maximum(seen.there, rest)
-        step, at, sure = np.empty_like(self._at), np.empty_like(self._at), np.empty_like(self._sure)
-        loops.carry(seen.flow, rest, self._at, self._sure, there, step, at, sure)
-        near = _like(seen.small, seen.before, step) * there
+        last, since, place = (np.empty_like(seen.flow) for _ in range(3))
+        loops.step(seen.flow, rest, last, place)
+        near = _like(now.small, seen.before.small, place) * there
         if near.mean() < _CUT:
-            return self._begin(painting, seen.small)
-        self._at, self._sure = at, sure
+            return self._begin(painting, now)
+        self._carried = cv2.remap(self._carried, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        loops.carry(self._carried, there, place, since)
         self._age += 1
         self._rested = np.minimum(self._rested, rest)
         due = np.maximum(1 - rest - self._sharp, 0)
         if due.mean() > _MOVES:
             self._canvas.sharpen(due)
             self._sharp = np.maximum(self._sharp, 1 - rest)
-        key = _soft(_like(seen.small, self._photo, self._at) * self._sure * _firm(self._at))
+        key = _soft(_like(now.small, self._photo, place) * self._carried[..., 2] * _firm(since))
         new, held = 1 - self._strength * key, self._strength * _HANGS * _soft(near) * (key < _SURE)
-        since, last = self._at - self._still, step - self._still
         out = self._canvas.compose(painting, self._age / KEY_EVERY, since, last, new, held)
         if self._age == KEY_EVERY:
             # What changed by little, but for good, comes by and by.
             kept = self._rested * np.clip((_CHANGED - self._lasting) / (_CHANGED - _BARELY), 0, 1, dtype=np.float32)
             self._canvas.turn(painting, kept)
             self._base = np.asarray(cv2.blendLinear(self._aligned, self._base, 1 - kept, kept), np.uint8)
-            moved = cv2.remap(self._photo, self._at, None, cv2.INTER_LINEAR)
-            self._key(np.asarray(cv2.blendLinear(seen.small, moved, 1 - kept, kept), np.uint8))
+            moved = cv2.remap(self._photo, place, None, cv2.INTER_LINEAR)
+            self._key(np.asarray(cv2.blendLinear(now.small, moved, 1 - kept, kept), np.uint8))
         return out
 
-    def _begin(self, painting: Image, small: Image) -> Image:
+    def _begin(self, painting: Image, now: Photo) -> Image:
         self._canvas.begin(painting)
-        self._base, self._standing = small, Standing()
-        self._over, self._aligned = np.zeros(small.shape[:2], bool), small
-        self._standing(small)
-        self._key(small)
+        self._base, self._standing = now.small, Standing()
+        self._over, self._aligned = np.zeros(now.grey.shape, bool), now.small
+        self._standing(now.grey)
+        self._key(now.small)
         return painting
 
     def _key(self, photo: Image) -> None:
         self._photo = photo
-        self._at = self._still = places(np.zeros((*photo.shape[:2], 2), np.float32))
-        self._sure = self._rested = np.ones(photo.shape[:2], np.float32)
-        self._sharp = np.zeros_like(self._sure)
+        self._carried = np.zeros(photo.shape, np.float32)  # the way to where it lies, and how sure that is
+        self._carried[..., 2] = 1
+        self._rested, self._sharp = np.ones(photo.shape[:2], np.float32), np.zeros(photo.shape[:2], np.float32)
         self._lasting = np.full(photo.shape[:2], 255, np.uint8)
         self._age = 0
 
-    def _resting(self, small: Image) -> Map:
+    def _resting(self, now: Photo) -> Map:
         """1 where the film stands still, fading to 0 before what does not. Nothing does where the camera moves, for
         strokes that stand while the film creeps are worse than noise."""
-        off = self._standing(small)
+        off = self._standing(now.grey)
         if off is None:
-            self._base = self._aligned = small
-            return np.zeros(small.shape[:2], np.float32)
-        from videostyle import temporal_loops as loops
-
-        base, aligned = np.empty_like(small), np.empty_like(small)
-        loops.shifted(_flat(self._base), -off[0], -off[1], _flat(base))
-        loops.shifted(_flat(small), off[0], off[1], _flat(aligned))
-        change = _most(cv2.blur(cv2.absdiff(small, base), (5, 5)))
+            self._base = self._aligned = now.small
+            return np.zeros(now.grey.shape, np.float32)
+        base, self._aligned = _shifted(self._base, -off[0], -off[1]), _shifted(now.small, *off)
+        change = _most(cv2.blur(cv2.absdiff(now.small, base), (5, 5)))
         over = change > _CHANGED
         # Dilated, so that what moves is renewed with its surroundings.
         changed = cv2.dilate((over & (self._over | (change > _ANEW))).astype(np.uint8), _AROUND)
-        self._over, self._aligned = over, aligned
+        self._over = over
         self._lasting = np.minimum(self._lasting, change)
-        self._base = cv2.copyTo(aligned, changed, self._base.copy())
+        self._base = cv2.copyTo(self._aligned, changed, self._base.copy())
         return np.asarray(cv2.blur(cv2.erode((1 - changed).astype(np.float32), _NEAR), (3, 3)), np.float32)
 
 
@@ -284,12 +291,13 @@ def _loops() -> Iterator[Callable[[], object]]:
     yield lambda: camera_motion(shown, shown)
     yield lambda: loops.shifted(shown, 0.0, 0.0, shown)
     yield lambda: loops.known(flow, flow[::2, ::2].copy(), rest > 0)
-    yield lambda: loops.carry(flow, rest, flow, rest, rest, flow.copy(), flow.copy(), rest.copy())
+    yield lambda: loops.step(flow, rest, flow.copy(), flow.copy())
+    yield lambda: loops.carry(np.zeros((16, 16, 4), np.float32), rest, flow.copy(), flow.copy())
     yield lambda: loops.stretched(flow, rest)
 
 
 def _changed(now: NDArray[np.uint8], then: NDArray[np.uint8]) -> Mask:
-    return np.asarray(cv2.absdiff(cv2.blur(now, (9, 9)), cv2.blur(then, (9, 9))) > _STIRS, bool)
+    return np.asarray(cv2.absdiff(now, then) > _STIRS, bool)
 
 
 def _around(where: Mask) -> tuple[slice, slice] | None:
@@ -301,20 +309,28 @@ def _around(where: Mask) -> tuple[slice, slice] | None:
     return rows, columns
 
 
-def _small(picture: Image, side: int) -> Image:
-    """RGBA: four channels are looked up in half the time of three."""
+def _photo(picture: Image, side: int) -> Photo:
     height, width = picture.shape[:2]
     scale = side / max(height, width)
     size = max(16, round(width * scale)), max(16, round(height * scale))
     while height >= 2 * size[1] and width >= 2 * size[0]:  # averaging by halves takes a third of the time
         width, height = width // 2, height // 2
         picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2RGBA), np.uint8)
+    picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    grey = luma(picture)
+    # RGBA: four channels are looked up in half the time of three.
+    return Photo(cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA), grey, cv2.blur(grey, (5, 5)), cv2.blur(grey, (9, 9)))
 
 
-def _flat(picture: Image) -> NDArray[np.uint8]:
-    return picture.reshape(len(picture), -1)
+def _shifted(picture: Image, across: float, down: float) -> Image:
+    """As it lies so many pixels off, less than one; in 16ths of a pixel."""
+    if max(abs(across), abs(down)) < 1 / 32:
+        return picture
+    from videostyle import temporal_loops as loops
+
+    flat = (len(picture), -1)
+    loops.shifted(picture.reshape(flat), across, down, (found := np.empty_like(picture)).reshape(flat))
+    return found
 
 
 def _most(picture: Image) -> NDArray[np.uint8]:
@@ -326,15 +342,14 @@ def _most(picture: Image) -> NDArray[np.uint8]:
 def _like(now: Image, then: Image, at: NDArray[np.float32]) -> Map:
     """How surely the film of now is found where ``at`` points."""
     found = cv2.remap(then, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=_BORDER)
-    change = _most(cv2.blur(cv2.absdiff(now, found), (5, 5))).astype(np.float32)
-    return np.asarray(np.clip((_NOISE + _FADE - change) / _FADE, 0, 1), np.float32)
+    return np.asarray(cv2.LUT(_most(cv2.blur(cv2.absdiff(now, found), (5, 5))), _LIKE), np.float32)
 
 
-def _firm(moved: Flow) -> Map:
+def _firm(way: Flow) -> Map:
     """Fading to 0 where things have been drawn together or apart: nothing does that so soon but a wrong flow."""
     from videostyle import temporal_loops as loops
 
-    loops.stretched(moved, grown := np.empty(moved.shape[:2], np.float32))
+    loops.stretched(way, grown := np.empty(way.shape[:2], np.float32))
     return np.asarray(np.clip(2 - cv2.blur(grown, (5, 5)) / np.float32(_STRETCHED), 0, 1), np.float32)
 
 

@@ -21,14 +21,13 @@ def known(there: Floats, back: Floats, out: Mask) -> None:
     ``videostyle.flow.visible``, but a way that was looked for at half of the resolution may miss by more."""
     height, width = at(there.shape[0]), at(there.shape[1])
     rows, columns = at(back.shape[0]), at(back.shape[1])
-    lost = np.empty((rows, columns), np.bool_)
-    half, quarter = f32(0.5), f32(0.25)
+    lost, line = np.zeros((rows + at(1), width), np.uint8), at(2) * width
+    way, half, quarter = there.ravel(), f32(0.5), f32(0.25)
     for i in range(rows):
-        up, low = at(2) * i, at(2) * i + at(1)
         for j in range(columns):
-            left, right = at(2) * j, at(2) * j + at(1)
-            u = quarter * (there[up, left, 0] + there[up, right, 0] + there[low, left, 0] + there[low, right, 0])
-            v = quarter * (there[up, left, 1] + there[up, right, 1] + there[low, left, 1] + there[low, right, 1])
+            k = at(2) * (i * line + at(2) * j)
+            u = quarter * (way[k] + way[k + at(2)] + way[k + line] + way[k + line + at(2)])
+            v = quarter * (way[k + at(1)] + way[k + at(3)] + way[k + line + at(1)] + way[k + line + at(3)])
             row, column, a, b, c, d = _between(f32(i32(i)) + half * v, f32(i32(j)) + half * u, rows, columns)
             below, beside = min(row + at(1), rows - at(1)), min(column + at(1), columns - at(1))
             x = a * back[row, column, 0] + b * back[row, beside, 0]
@@ -36,19 +35,19 @@ def known(there: Floats, back: Floats, out: Mask) -> None:
             y = a * back[row, column, 1] + b * back[row, beside, 1]
             y = f32(2) * (y + c * back[below, column, 1] + d * back[below, beside, 1])
             off = (u + x) * (u + x) + (v + y) * (v + y)
-            lost[i, j] = off > f32(0.02) * (u * u + v * v + x * x + y * y) + f32(0.8)
+            gone = off > f32(0.02) * (u * u + v * v + x * x + y * y) + f32(0.8)
+            lost[i, at(2) * j], lost[i, at(2) * j + at(1)] = gone, gone
+    lost[rows] = lost[rows - at(1)]
     for i in range(height):
-        above, below = at(max(i32(i) - 1, 0)), min(i + at(1), height - at(1))
-        line = min(i >> at(1), rows - at(1))
+        up, low = at(max(i32(i) - 1, 0)) * line, min(i + at(1), height - at(1)) * line
         for j in range(at(1), width - at(1)):
-            ux, vx = there[i, j + at(1), 0] - there[i, j - at(1), 0], there[i, j + at(1), 1] - there[i, j - at(1), 1]
-            uy, vy = there[below, j, 0] - there[above, j, 0], there[below, j, 1] - there[above, j, 1]
-            u, v = there[i, j, 0], there[i, j, 1]
-            edge = quarter * (ux * ux + vx * vx + uy * uy + vy * vy) > f32(0.01) * (u * u + v * v) + f32(0.002)
-            out[i, j] = not edge
-        for j in range(columns):
-            if lost[line, j]:
-                out[i, at(2) * j] = out[i, at(2) * j + at(1)] = False
+            k = i * line + at(2) * j
+            ux, vx = way[k + at(2)] - way[k - at(2)], way[k + at(3)] - way[k - at(1)]
+            uy = way[low + at(2) * j] - way[up + at(2) * j]
+            vy = way[low + at(2) * j + at(1)] - way[up + at(2) * j + at(1)]
+            u, v = way[k], way[k + at(1)]
+            edge = quarter * (ux * ux + vx * vx + uy * uy + vy * vy) - f32(0.01) * (u * u + v * v)
+            out[i, j] = max(edge, f32(lost[i >> at(1), j])) <= f32(0.002)
         out[i, 0], out[i, width - at(1)] = out[i, 1], out[i, width - at(2)]
 
 
@@ -65,41 +64,59 @@ def _between(y: float, x: float, height: int, width: int) -> tuple[int, int, flo
 
 
 @compiled
-def carry(
-    flow: Floats, rest: Floats, moved: Floats, sure: Floats, there: Floats,
-    step: Floats, moved_on: Floats, sure_on: Floats,
-) -> None:  # fmt: skip
-    """From one frame to the next: ``step``, the place where each pixel was, held back by ``rest``; where what was there
-    had come from, ``moved``; and how sure that was, ``sure``, and still is where ``there`` is 1."""
+def step(flow: Floats, rest: Floats, way: Floats, place: Floats) -> None:
+    """The flow, held back by ``rest``: the way to where each pixel was, and that place."""
     height, width = at(flow.shape[0]), at(flow.shape[1])
+    flow_, way_, place_ = flow.ravel(), way.ravel(), place.ravel()  # numbers of two sides apart, which compilers see
     for i in range(height):
         for j in range(width):
-            go = f32(1) - rest[i, j]
-            x, y = f32(i32(j)) + go * flow[i, j, 0], f32(i32(i)) + go * flow[i, j, 1]
-            step[i, j, 0], step[i, j, 1] = x, y
-            row, column, a, b, c, d = _between(y, x, height, width)
-            below, beside = min(row + at(1), height - at(1)), min(column + at(1), width - at(1))
-            for k in range(at(2)):
-                upper = a * moved[row, column, k] + b * moved[row, beside, k]
-                moved_on[i, j, k] = upper + c * moved[below, column, k] + d * moved[below, beside, k]
-            upper = a * sure[row, column] + b * sure[row, beside]
-            sure_on[i, j] = (upper + c * sure[below, column] + d * sure[below, beside]) * there[i, j]
+            k, go = at(2) * (i * width + j), f32(1) - rest[i, j]
+            across, down = go * flow_[k], go * flow_[k + at(1)]
+            way_[k], way_[k + at(1)] = across, down
+            place_[k], place_[k + at(1)] = f32(i32(j)) + across, f32(i32(i)) + down
 
 
 @compiled
-def stretched(moved: Floats, out: Floats) -> None:
-    """By how much of itself what was ``moved`` there has grown or shrunk."""
-    height, width = at(moved.shape[0]), at(moved.shape[1])
-    half = f32(0.5)
+def carry(carried: Floats, there: Floats, place: Floats, since: Floats) -> None:
+    """Of what was carried to a ``place``, float32 (H, W, 4), of which the first two are the way on from there to where
+    it lay at the key frame, and the third how sure that is: the way as a whole, and as much of that as is ``there``.
+    since: this way. place: where it leads."""
+    height, width = at(since.shape[0]), at(since.shape[1])
+    carried_, place_, since_ = carried.ravel(), place.ravel(), since.ravel()
+    right, bottom = f32(i32(width - 1)), f32(i32(height - 1))
     for i in range(height):
-        above, below = at(max(i32(i) - 1, 0)), min(i + at(1), height - at(1))
+        for j in range(width):
+            k = i * width + j
+            two, four = at(2) * k, at(4) * k
+            # All four are read and written, for then they are so as one.
+            across, down, sure, more = (
+                carried_[four],
+                carried_[four + at(1)],
+                carried_[four + at(2)],
+                carried_[four + at(3)],
+            )
+            x = min(max(place_[two], f32(0)), right) + across
+            y = min(max(place_[two + at(1)], f32(0)), bottom) + down
+            place_[two], place_[two + at(1)] = x, y
+            x, y = x - f32(i32(j)), y - f32(i32(i))
+            since_[two], since_[two + at(1)] = x, y
+            sure *= there[i, j]
+            carried_[four], carried_[four + at(1)], carried_[four + at(2)], carried_[four + at(3)] = x, y, sure, more
+
+
+@compiled
+def stretched(way: Floats, out: Floats) -> None:
+    """By how much of itself what went that ``way`` has grown or shrunk."""
+    height, width = at(way.shape[0]), at(way.shape[1])
+    flat, half, line = way.ravel(), f32(0.5), at(2) * width
+    for i in range(height):
+        up, low = at(max(i32(i) - 1, 0)) * line, min(i + at(1), height - at(1)) * line
         out[i, 0], out[i, width - at(1)] = 0, 0
-        tall = f32(0) if above == i or below == i else f32(1)
+        tall = f32(0) if up == i * line or low == i * line else half
         for j in range(at(1), width - at(1)):
-            xx = half * (moved[i, j + at(1), 0] - moved[i, j - at(1), 0]) - f32(1)
-            yx = half * (moved[i, j + at(1), 1] - moved[i, j - at(1), 1])
-            xy = half * (moved[below, j, 0] - moved[above, j, 0]) * tall
-            yy = (half * (moved[below, j, 1] - moved[above, j, 1]) - f32(1)) * tall
+            k, above, below = i * line + at(2) * j, up + at(2) * j, low + at(2) * j
+            xx, yx = half * (flat[k + at(2)] - flat[k - at(2)]), half * (flat[k + at(3)] - flat[k - at(1)])
+            xy, yy = tall * (flat[below] - flat[above]), tall * (flat[below + at(1)] - flat[above + at(1)])
             out[i, j] = abs(xx + yy + xx * yy - xy * yx)
 
 
@@ -107,12 +124,16 @@ def stretched(moved: Floats, out: Floats) -> None:
 def visible(flow: Floats, known: Mask, now: Bytes, then: Bytes, light: float, out: Bytes) -> None:
     """1 where what is ``known``, or as bright as ``then``, lay inside of the frame before; else 0."""
     height, width = at(flow.shape[0]), at(flow.shape[1])
-    right, bottom, most = f32(i32(width)) - f32(0.5), f32(i32(height)) - f32(0.5), i32(light)
+    flat, half, light = flow.ravel(), f32(0.5), f32(light)
+    right, bottom = f32(i32(width)) - half, f32(i32(height)) - half
     for i in range(height):
         for j in range(width):
-            x, y = f32(i32(j)) + flow[i, j, 0], f32(i32(i)) + flow[i, j, 1]
-            inside = (x > f32(-0.5)) & (x < right) & (y > f32(-0.5)) & (y < bottom)
-            out[i, j] = (known[i, j] | (abs(i32(now[i, j]) - i32(then[i, j])) < most)) & inside
+            k = at(2) * (i * width + j)
+            x, y = f32(i32(j)) + flat[k], f32(i32(i)) + flat[k + at(1)]
+            # The least of what has to be more than 0, all in numbers of one kind, as the processor has it.
+            most = max(light - abs(f32(now[i, j]) - f32(then[i, j])), f32(known[i, j]))
+            margin = min(min(x + half, right - x), min(y + half, bottom - y))
+            out[i, j] = min(most, margin) > f32(0)
 
 
 @compiled
