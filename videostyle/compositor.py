@@ -86,7 +86,19 @@ class HostCompositor:
         return out
 
     def sharpen(self, where: Map) -> None:
-        self._start, self._goal = self._sharper(self._start, where), self._sharper(self._goal, where)
+        from videostyle import compositor_loops as loops
+
+        (tall, wide, _), border = self._start.shape, ((0, 0), (1, 1))
+        height, width = tall - 1, wide - LEFT - RIGHT
+        maps, columns = np.pad(np.float32(256) * where, border, "edge")[:, None], loops.columns(width, where.shape[1])
+        before, after = (self._start, self._goal), (empty(self._start.shape), empty(self._start.shape))
+        pictures, outs = ((each[0].ravel(), each[1].ravel()) for each in (before, after))
+
+        def sharpen(rows: slice) -> None:
+            loops.sharpen(pictures, SHARPER, maps, columns, (rows.start, rows.stop), height, width, outs)
+
+        self._each(sharpen, height)
+        self._start, self._goal = after
 
     def compose(self, painting: Image, share: float, since: Flow, last: Flow, new: Map, held: Map) -> Image:
         self._shown, out = self._put(self._start, painting, new, since, last, held, share)
@@ -129,20 +141,6 @@ class HostCompositor:
 
         self._each(compose, height)
         return out, tight
-
-    def _sharper(self, picture: Image, where: Map) -> Image:
-        from videostyle import compositor_loops as loops
-
-        height, width = picture.shape[0] - 1, picture.shape[1] - LEFT - RIGHT
-        maps = np.pad(np.float32(256) * where, ((0, 0), (1, 1)), "edge")[:, None]
-        columns, out = loops.columns(width, where.shape[1]), empty(picture.shape)
-
-        def sharpen(rows: slice) -> None:
-            band = rows.start, rows.stop
-            loops.sharpen(picture.ravel(), SHARPER, maps, columns, band, height, width, out.ravel())
-
-        self._each(sharpen, height)
-        return out
 
     def _each(self, work: Callable[[slice], None], height: int) -> None:
         for _ in self._map(work, [slice(row, min(row + _BAND, height)) for row in range(0, height, _BAND)]):

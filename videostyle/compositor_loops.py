@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from videostyle.compiled import at, compiled, f32, i32, part, u32
 from videostyle.flow import LEFT, RIGHT, RUN, runs
-from videostyle.vectors import HELD, MOVED, NOTHING, PAINTING, SHARES, SIDE, SPAN, STILL, paint, stretch
+from videostyle.vectors import HELD, MOVED, SHARES, SIDE, SPAN, STILL, enhance, paint, sort, stretch, unlike
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -77,19 +77,19 @@ def _rows(
     row: int, height: int, maps: Floats, columns: Columns, motion: int, lines: NDArray[np.int64], grown: Floats,
     here: Floats,
 ) -> None:  # fmt: skip
-    """Maps for a row of a picture into ``here``, (planes, R): for the middles of runs, and then again, but for the
-    first ``motion``, for their left edges. grown: the two rows of maps that it lies between, each where its number is
-    even or odd, as wide, enlarged unless they are there: ``lines`` says which are."""
-    planes = at(maps.shape[1])
+    """Maps for a row of a picture into ``here``, (planes, R): the first ``motion`` for the middles of runs, each of the
+    others for their left edges, and then for their middles. grown: the two rows of maps that it lies between, each
+    where its number is even or odd, as wide, enlarged unless they are there: ``lines`` says which are."""
     place = min(max((row + 0.5) * len(maps) / height - 0.5, 0.0), len(maps) - 1.0)
     upper = min(int(place), len(maps) - 2)
     for line in range(upper, upper + 2):
         slot = at(line & 1)
         if lines[slot] != line:
             lines[slot] = line
-            for plane in range(2 * planes - motion):
-                edges = at(0 if plane < planes else 1)
-                of = plane - edges * (planes - motion)
+            for plane in range(at(grown.shape[1])):
+                shares = at(max(i32(plane) - i32(motion), 0))
+                edges = shares & at(1) ^ at(1) if plane >= motion else at(0)
+                of = min(plane, at(motion)) + (shares >> at(1))
                 stretch(maps[line, of], columns.cells[edges], columns.between[edges], grown[slot, plane])
     share, up, low, flat = f32(place - upper), grown[upper & 1].ravel(), grown[1 - (upper & 1)].ravel(), here.ravel()
     for i in range(at(flat.size)):
@@ -119,32 +119,14 @@ def _find(
 
 
 @part
-def _shares(middles: Floats, edges: Floats, out: Ints) -> None:
-    """Of 256, of all edges and then of all middles."""
-    count = at(edges.size)
-    for i in range(count):
-        out[i], out[count + i] = i32(edges[i] + f32(0.5)), i32(middles[i] + f32(0.5))
-
-
-@part
-def _sort(x: Floats, y: Floats, held: Ints, new: Ints, kinds: Ints) -> None:
-    """What is to be done to each run, as ``paint`` has it."""
-    near, middle = f32(1 / 64), at(held.size) // at(2)
-    for i in range(at(kinds.size)):
-        moved = (abs(x[i]) >= near) | (abs(y[i]) >= near)
-        fresh = new[i] + new[middle + i] + new[i + at(1)]
-        kept = held[i] + held[middle + i] + held[i + at(1)]
-        below = i32(NOTHING) if fresh == 3 * 256 else i32(MOVED) if moved else i32(STILL)
-        kinds[i] = i32(below + (i32(HELD) if kept > 0 else i32(PAINTING))) if fresh > 0 else below
-
-
-@part
 def _close(out: Bytes, begin: int, end: int) -> None:
     """Repeat a row's outermost pixels in its margin."""
-    for i in range(at(3 * LEFT)):
-        out[begin - at(1) - i] = out[begin + at(2) - i % at(3)]
-    for i in range(at(3 * RIGHT)):
-        out[end + i] = out[end - at(3) + i % at(3)]
+    for k in range(at(3)):
+        left, right = out[begin + k], out[end - at(3) + k]
+        for i in range(at(LEFT)):
+            out[begin - at(3) * i - at(3) + k] = left
+        for i in range(at(RIGHT)):
+            out[end + at(3) * i + k] = right
 
 
 @compiled
@@ -162,24 +144,19 @@ def compose(
     grown, here = np.empty((2, _ALL, count), np.float32), np.empty((_ALL, count), np.float32)
     lines, share = np.full(2, -1), u32(share)
     since, last = np.empty(SHARES * SPAN, np.int32), np.empty(SHARES * SPAN, np.int32)
-    held, new = np.empty(2 * count, np.int32), np.empty(2 * count, np.int32)
-    kinds = np.empty(count - at(SIDE), np.int32)
+    shares, kinds = np.empty(4 * count, np.int32), np.full(count, -1, np.int32)
     in_all = at(width + RUN - 1) // at(RUN)
     stride = at(3 * (width + LEFT + RIGHT))
     for row in range(rows[0], rows[1]):
         _rows(row, height, maps, columns, at(_HELD), lines, grown, here)
-        _shares(here[at(_HELD)], here[at(PLANES)], held)
-        _shares(here[at(_NEW)], here[at(PLANES + 1)], new)
-        _sort(here[at(_MOVED_X)], here[at(_MOVED_Y)], held, new, kinds)
+        sort(here.ravel(), count, shares, kinds)
         begin, fresh = at(row) * stride + at(3 * LEFT), at(3 * RUN) * at(row) * in_all
         for span in range(at(0), in_all, at(SPAN)):
             end = min(span + at(SPAN), in_all)
             found_since = found_last = False
             first = span
             while first < end:
-                kind, beyond = at(kinds[first]), first + at(1)
-                while beyond < end and at(kinds[beyond]) == kind:
-                    beyond += at(1)
+                kind, beyond = at(kinds[first]), min(unlike(kinds, first), end)
                 if not found_since and kind % 3 == MOVED:
                     found_since = True
                     _find(here[at(_MOVED_X)], here[at(_MOVED_Y)], span, row, height, width, end - span, since)
@@ -187,7 +164,7 @@ def compose(
                     found_last = True
                     _find(here[at(_LAST_X)], here[at(_LAST_Y)], span, row, height, width, end - span, last)
                 paint(
-                    kind, start, goal, share, shown, painting, since, last, held, new, span, first, beyond, fresh,
+                    kind, start, goal, share, shown, painting, since, last, shares, count, span, first, beyond, fresh,
                     begin, stride, out,
                 )  # fmt: skip
                 first = beyond
@@ -198,45 +175,31 @@ def compose(
 
 @compiled
 def sharpen(
-    picture: Bytes, share: float, maps: Floats, columns: Columns, rows: tuple[int, int], height: int, width: int,
-    out: Bytes,
+    pictures: tuple[Bytes, Bytes], share: float, maps: Floats, columns: Columns, rows: tuple[int, int], height: int,
+    width: int, outs: tuple[Bytes, Bytes],
 ) -> None:  # fmt: skip
-    """Rows of a picture with a margin, each pixel by as much as ``maps`` says, (h, 1, w + 2), of 256: all of that is
+    """Rows of two pictures with margins, each pixel by as much as ``maps`` says, (h, 1, w + 2), of 256: all of that is
     the ``share`` of what 3x3 pixels differ from their mean."""
     count = at(columns.cells.shape[1])
-    grown, here = np.empty((2, 2, count), np.float32), np.empty((2, count), np.float32)
-    lines = np.full(2, -1)
-    nowhere, weights, in_all = np.empty(0, np.int32), np.empty(2 * count, np.int32), at(width + RUN - 1) // at(RUN)
-    sums, sharp = np.empty(3 * (RUN * count + 2), np.int32), np.empty(3 * RUN * count, np.uint8)
-    more, stride = i32(share / 9 * 65536 + 0.5), at(3 * (width + LEFT + RIGHT))
+    grown, here = np.empty((2, 2, count), np.float32), np.zeros((_ALL, count), np.float32)
+    lines, in_all = np.full(2, -1), at(width + RUN - 1) // at(RUN)
+    shares, kinds = np.empty(4 * count, np.int32), np.full(count, -1, np.int32)
+    share, stride = i32(share / 9 * 65536 + 0.5), at(3 * (width + LEFT + RIGHT))
     for row in range(rows[0], rows[1]):
-        _rows(row, height, maps, columns, at(0), lines, grown, here)
-        _shares(here[at(0)], here[at(1)], weights)
+        _rows(row, height, maps, columns, at(0), lines, grown, here[_ALL - 2 :])
+        sort(here.ravel(), count, shares, kinds)
         middle = at(row) * stride + at(3 * LEFT)
         above, under = middle - at(min(row, 1)) * stride, middle + at(min(height - 1 - row, 1)) * stride
         first = at(0)
         while first < in_all:
-            still, beyond = _rests(weights, first), first + at(1)
-            while beyond < in_all and _rests(weights, beyond) == still:
-                beyond += at(1)
-            begin, end = at(3 * RUN) * first, at(3 * RUN) * beyond
-            if not still:
-                for i in range(begin, end + at(6)):
-                    k = i - at(3)
-                    sums[i] = i32(picture[above + k]) + i32(picture[middle + k]) + i32(picture[under + k])
-                for i in range(begin, end):
-                    value = i32(picture[middle + i])
-                    off = i32(i32(9) * value - sums[i] - sums[i + at(3)] - sums[i + at(6)])
-                    value += i32(i32(off * more + i32(32768)) >> 16)
-                    sharp[i] = min(max(value, i32(0)), i32(255))
-            paint(
-                at(STILL if still else STILL + PAINTING), picture, picture, u32(0), picture, sharp, nowhere, nowhere,
-                weights, weights, at(0), first, beyond, at(0), middle, stride, out,
-            )  # fmt: skip
+            kind, beyond = kinds[first], min(unlike(kinds, first), in_all)
+            for each in range(2):
+                picture, out = pictures[each], outs[each]
+                if kind == STILL:
+                    for i in range(middle + at(3 * RUN) * first, middle + at(3 * RUN) * beyond):
+                        out[i] = picture[i]
+                else:
+                    enhance(picture, above, middle, under, share, shares, count, first, beyond, out)
             first = beyond
-        _close(out, middle, middle + at(3 * width))
-
-
-@part
-def _rests(weights: Ints, run: int) -> bool:
-    return not (weights[run] + weights[at(weights.size) // at(2) + run] + weights[run + at(1)])
+        for out in outs:
+            _close(out, middle, middle + at(3 * width))

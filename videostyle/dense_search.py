@@ -7,6 +7,7 @@ at hand, a patch tries no motion twice that is all but the same, and takes one s
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Any
 
@@ -25,6 +26,8 @@ Plane = NDArray[np.float32]
 Luma = NDArray[np.uint8]
 
 WIDEST = refinement.WIDEST
+_LINE = 16
+"""Floats of a line of the processor's cache."""
 _FINE, _ROUGH = (3, 1), (0, 0)
 """Rounds of refinement at the size of the pictures, and at the smaller ones."""
 
@@ -33,7 +36,7 @@ class DenseSearch:
     """Flow from a picture to another one and back. Not shared between threads: it keeps buffers."""
 
     def __init__(self) -> None:
-        self._work = refinement.workspace()
+        self._work, self._room = refinement.workspace(), _Room()
 
     def __call__(self, start: Luma, end: Luma) -> tuple[Flow, Flow]:
         """start, end: luma, uint8 (H, W), 16 pixels or more each side, at most ``WIDEST`` wide.
@@ -49,36 +52,64 @@ class DenseSearch:
         levels = [(start, end)]
         for _ in range(coarsest):
             levels.append((_half(levels[-1][0]), _half(levels[-1][1])))
-        pairs = [(_Level(first), _Level(second)) for first, second in levels]
+        self._room.clear()
+        pairs = [(_Level(first, self._room), _Level(second, self._room)) for first, second in levels]
         back = self._flow([pair[::-1] for pair in pairs[1:]], _ROUGH)
         return self._flow(pairs, _FINE), back
 
     def _flow(self, pairs: list[tuple[_Level, _Level]], rounds: tuple[int, int]) -> Flow:
-        x, y = np.zeros((2, *pairs[-1][0].shape), np.float32)
+        flow = np.zeros((2, *pairs[-1][0].shape), np.float32)
         for level, (first, second) in reversed(list(enumerate(pairs))):
-            x, y = (of if of.shape == first.shape else 2 * cv2.resize(of, first.shape[::-1]) for of in (x, y))
-            found = np.empty(loops.patches(first.shape) * loops.NUMBERS, np.float32)
+            x, y = flow = self._enlarged(flow, first.shape)
+            found = self._room.take(loops.patches(first.shape) * loops.NUMBERS)
             across, down = first.slopes
             loops.search(first.grey, across, down, second.grey, first.pitch, x, y, found)
-            loops.densify(first.grey, second.grey, first.pitch, found, x, y, np.empty((3, x.size), np.float32))
+            loops.densify(first.grey, second.grey, first.pitch, found, x, y, self._room.take(3, x.size))
             turns = rounds[min(level, 1)]
             if turns:
                 refinement.refine(first.grey, second.grey, loops.BORDER, first.pitch, x, y, turns, self._work)
-        return np.asarray(cv2.merge([x, y]), np.float32)
+        return np.asarray(cv2.merge(list(flow)), np.float32)
+
+    def _enlarged(self, flow: Plane, shape: tuple[int, ...]) -> Plane:
+        if flow.shape[1:] == shape:
+            return flow
+        larger = self._room.take(2, *shape)
+        for of, to in zip(2 * flow, larger, strict=True):
+            cv2.resize(of, shape[::-1], to)
+        return larger
+
+
+class _Room:
+    """Memory that is used again for each pair of pictures: what the system gives anew, it gives page by page."""
+
+    def __init__(self) -> None:
+        self._memory, self._taken = np.zeros(0, np.float32), 0
+
+    def clear(self) -> None:
+        self._taken = 0
+
+    def take(self, *shape: int) -> Plane:
+        """Of any content."""
+        size, begin = math.prod(shape), self._taken
+        self._taken += -(-size // _LINE) * _LINE
+        if self._taken > self._memory.size:  # what has been taken before keeps what it lies in
+            self._memory, begin, self._taken = np.zeros(2 * self._taken, np.float32), 0, self._taken - begin
+        return self._memory[begin : begin + size].reshape(shape)
 
 
 class _Level:
     """A picture, as the loops take it."""
 
-    def __init__(self, picture: Luma) -> None:
+    def __init__(self, picture: Luma, room: _Room) -> None:
         border = (loops.BORDER, loops.BORDER + 1) * 2
-        grey = cv2.copyMakeBorder(picture, *border, cv2.BORDER_REPLICATE).astype(np.float32)
-        self.shape, self.pitch, self.grey = picture.shape, grey.shape[1], grey.ravel()
+        wide = cv2.copyMakeBorder(picture, *border, cv2.BORDER_REPLICATE)
+        self.shape, self.pitch, self.grey, self._room = picture.shape, wide.shape[1], room.take(wide.size), room
+        np.copyto(self.grey, wide.ravel())
 
     @cached_property
     def slopes(self) -> Plane:
-        """float32 (2, H * W), across and down."""
-        found = np.zeros((2, self.grey.size), np.float32)
+        """float32 (2, H * W), across and down; nothing of use in the first and the last row."""
+        found = self._room.take(2, self.grey.size)
         loops.slopes(self.grey, self.pitch, found[0], found[1])
         return found
 

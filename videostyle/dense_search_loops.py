@@ -5,6 +5,8 @@ Pictures are float32, flat, with a border of ``BORDER`` pixels and rows of ``pit
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,7 +33,7 @@ NUMBERS = 10
 
 def patches(shape: tuple[int, ...]) -> int:
     """Of a picture; those at its right and its lower end lie at its edge."""
-    return int(np.prod([-(-(side - SIDE) // _STRIDE) + 1 for side in shape]))
+    return math.prod(-(-(side - SIDE) // _STRIDE) + 1 for side in shape)
 
 
 @compiled

@@ -261,9 +261,86 @@ def _pairs(builder: Any, values: Any, places: list[Any]) -> tuple[Any, Any]:
 
 
 @_instruction
+def sort(typing: Any, maps: Any, count: Any, shares: Any, kinds: Any) -> Any:
+    """What is to be done to each run of a row, as ``paint`` has it: to ``count``, a multiple of SIDE, but for the last
+    SIDE.
+
+    maps: ``count`` numbers each: x and y of how far the key frame moved, and the same of the frame before; of 256, how
+    much of that is held at left edges and at middles, and how much is new there. shares: the last four, as whole
+    numbers.
+    """
+    ints = _kinds.Array(types.int32, 1, "C")
+    words = ir.VectorType(ir.IntType(32), SIDE)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        maps, shares, kinds = (_data(context, builder, args[k], signature.args[k]) for k in (0, 2, 3))
+        count = args[1]
+
+        def number(plane: int, place: Any) -> Any:
+            place = builder.add(place, builder.mul(count, _whole(plane)))
+            return builder.load(_cast(builder, builder.gep(shares, [place]), words), align=4)
+
+        def each(value: int) -> Any:
+            return ir.Constant(words, [value] * SIDE)
+
+        with cgutils.for_range_slice(builder, _whole(0), builder.mul(count, _whole(4)), _whole(SIDE)) as (place, _):
+            share = _load(builder, maps, builder.add(place, builder.mul(count, _whole(4))))
+            share = builder.fptosi(builder.fadd(share, ir.Constant(_FLOATS, [0.5] * SIDE), _FAST), words)
+            builder.store(share, _cast(builder, builder.gep(shares, [place]), words), align=4)
+        with cgutils.for_range_slice(builder, _whole(0), builder.sub(count, _whole(SIDE)), _whole(SIDE)) as (run, _):
+            kept, fresh = (
+                builder.add(
+                    builder.add(number(plane, run), number(plane + 1, run)),
+                    number(plane, builder.add(run, _whole(1))),
+                )
+                for plane in (0, 2)
+            )
+            moved = ir.Constant(ir.VectorType(ir.IntType(1), SIDE), [0] * SIDE)
+            for plane in (0, 1):
+                way = _load(builder, maps, builder.add(run, builder.mul(count, _whole(plane))))
+                for order, limit in ((">=", 1 / 64), ("<=", -1 / 64)):  # what is less, is rounded to nothing
+                    far = builder.fcmp_ordered(order, way, ir.Constant(_FLOATS, [limit] * SIDE))
+                    moved = builder.or_(moved, far)
+            whole = builder.icmp_signed("==", fresh, each(3 * 256))
+            below = builder.select(whole, each(NOTHING), builder.select(moved, each(MOVED), each(STILL)))
+            over = builder.select(builder.icmp_signed(">", kept, each(0)), each(HELD), each(PAINTING))
+            over = builder.select(builder.icmp_signed(">", fresh, each(0)), over, each(NOTHING))
+            builder.store(builder.add(below, over), _cast(builder, builder.gep(kinds, [run]), words), align=4)
+        return context.get_dummy_value()
+
+    return types.none(_PLANE, _INDEX, ints, ints), generate
+
+
+@_instruction
+def unlike(typing: Any, kinds: Any, first: Any) -> Any:
+    """Where the next of ``kinds`` is that is another one than that at ``first``; there is one within the next SIDE of
+    their end."""
+    ints = _kinds.Array(types.int32, 1, "C")
+    words, bits = ir.VectorType(ir.IntType(32), SIDE), ir.IntType(SIDE)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kinds = _data(context, builder, args[0], ints)
+        kind = _spread(builder, builder.load(builder.gep(kinds, [args[1]])), words)
+        once: Any = cgutils.alloca_once_value
+        place = once(builder, args[1])
+        look, done = builder.append_basic_block("look"), builder.append_basic_block("done")
+        builder.branch(look)
+        builder.position_at_end(look)
+        here = builder.load(place)
+        others = builder.load(_cast(builder, builder.gep(kinds, [here]), words), align=4)
+        found = builder.bitcast(builder.icmp_signed("!=", others, kind), bits)
+        builder.store(builder.add(here, _whole(SIDE)), place)
+        builder.cbranch(builder.icmp_unsigned("==", found, bits(0)), look, done)
+        builder.position_at_end(done)
+        return builder.add(here, builder.zext(builder.cttz(found, ir.IntType(1)(1)), here.type))
+
+    return _INDEX(ints, _INDEX), generate
+
+
+@_instruction
 def paint(
     typing: Any, kind: Any, start: Any, goal: Any, share: Any, shown: Any, painting: Any, since: Any, last: Any,
-    held: Any, new: Any, span: Any, first: Any, beyond: Any, fresh: Any, to: Any, stride: Any, out: Any,
+    shares: Any, count: Any, span: Any, first: Any, beyond: Any, fresh: Any, to: Any, stride: Any, out: Any,
 ) -> Any:  # fmt: skip
     """Put runs of a row together, and write each in WIDE bytes, of which what is too much is to be written over.
 
@@ -271,20 +348,19 @@ def paint(
     over that, ``new`` of 256; or HELD, the same with ``held`` of what was shown, moved to ``last``, over the painting.
 
     since, last: of runs from ``span`` on, SPAN numbers each: of the first byte at their upper left, and of how many of
-    256 are of that pixel, the one beside, the one below and both. held, new: of all left edges, then of all middles.
-    first, beyond: of these runs, and after them. fresh, to: bytes where the row begins, in the painting and in ``out``.
-    stride: bytes of a row.
+    256 are of that pixel, the one beside, the one below and both. shares, count: as of ``sort``. first, beyond: of
+    these runs, and after them. fresh, to: bytes where the row begins, in the painting and in ``out``. stride: bytes of
+    a row.
     """
     ints = _kinds.Array(types.int32, 1, "C")
-    kinds = _INDEX, _BYTES, _BYTES, types.uint32, _BYTES, _BYTES, *[ints] * 4, *[_INDEX] * 6, _BYTES
+    kinds = _INDEX, _BYTES, _BYTES, types.uint32, _BYTES, _BYTES, *[ints] * 3, *[_INDEX] * 7, _BYTES
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        start, goal, shown, painting, since, last, held, new, out = (
-            _data(context, builder, args[k], kinds[k]) for k in (1, 2, 4, 5, 6, 7, 8, 9, 16)
+        start, goal, shown, painting, since, last, shares, out = (
+            _data(context, builder, args[k], kinds[k]) for k in (1, 2, 4, 5, 6, 7, 8, 16)
         )
-        kind, share, (span, first, beyond, fresh, to, stride) = args[0], args[3], args[10:16]
-        shares = context.make_array(ints)(context, builder, args[9])
-        count = builder.lshr(builder.extract_value(shares.shape, 0), _whole(1))
+        kind, share, (count, span, first, beyond, fresh, to, stride) = args[0], args[3], args[9:16]
+        held, new = shares, builder.gep(shares, [builder.mul(count, _whole(2))])
 
         def pictures(below: int, place: Any, run: Any) -> list[Any]:
             if below == STILL:
@@ -313,6 +389,46 @@ def paint(
         return context.get_dummy_value()
 
     return types.none(*kinds), generate
+
+
+@_instruction
+def enhance(
+    typing: Any, picture: Any, above: Any, here: Any, under: Any, share: Any, shares: Any, count: Any, first: Any,
+    beyond: Any, out: Any,
+) -> Any:  # fmt: skip
+    """Write runs of a row, as ``paint`` does, sharpened by as much as is new, as of ``sort``: all of that is the
+    ``share`` of 65536, less than half, of nine times what each pixel differs from the mean of 3x3."""
+    ints = _kinds.Array(types.int32, 1, "C")
+    words = ir.VectorType(ir.IntType(32), WIDE)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        picture, out = (_data(context, builder, args[k], _BYTES) for k in (0, 9))
+        count = args[6]
+        new = builder.gep(_data(context, builder, args[5], ints), [builder.mul(count, _whole(2))])
+        # Of 16 bits, as processors multiply, and keep the upper half of what comes out.
+        factor = builder.sext(_short(builder, args[4]), words)
+        half = _short(builder, builder.sdiv(ir.Constant(ir.IntType(32), 1 << 15), args[4]))
+        with cgutils.for_range_slice(builder, args[7], args[8], _whole(1)) as (run, _):
+            aside, own, around = builder.mul(run, _whole(3 * RUN)), None, ir.Constant(_SHORTS, [0] * WIDE)
+            for row in args[1:4]:
+                for beside in (-3, 0, 3):
+                    place = builder.add(row, builder.add(aside, _whole(beside)))
+                    tap = _pixels(builder, builder.gep(picture, [place]), WIDE)
+                    own = tap if row is args[2] and not beside else own
+                    around = builder.add(around, tap)
+            off = builder.add(builder.sub(builder.mul(own, ir.Constant(_SHORTS, [9] * WIDE)), around), half)
+            more = builder.ashr(builder.mul(builder.sext(off, words), factor), ir.Constant(words, [16] * WIDE))
+            sharp = builder.add(own, builder.trunc(more, _SHORTS))
+            for order, limit in (("<", 0), (">", 255)):
+                limits = ir.Constant(_SHORTS, [limit] * WIDE)
+                sharp = builder.select(builder.icmp_signed(order, sharp, limits), limits, sharp)
+            found = _mixed(builder, own, sharp, _weight(builder, new, run, count))
+            place = builder.gep(out, [builder.add(args[2], aside)])
+            builder.store(builder.trunc(found, _EIGHTS), _cast(builder, place, _EIGHTS), align=1)
+        return context.get_dummy_value()
+
+    places = [_INDEX] * 3
+    return types.none(_BYTES, *places, types.int32, ints, _INDEX, _INDEX, _INDEX, _BYTES), generate
 
 
 def _pixels(builder: Any, place: Any, size: int) -> Any:
@@ -423,6 +539,10 @@ def _sums(context: Any, builder: Any, planes: Any, rows: Any) -> Any:
 
 def _data(context: Any, builder: Any, array: Any, kind: Any = _PLANE) -> Any:
     return context.make_array(kind)(context, builder, array).data
+
+
+def _cast(builder: Any, place: Any, kind: Any) -> Any:
+    return builder.bitcast(place, kind.as_pointer())
 
 
 def _place(builder: Any, plane: Any, index: Any) -> Any:
