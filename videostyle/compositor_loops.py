@@ -24,6 +24,7 @@ Ints = NDArray[np.int32]
 
 _MOVED_X, _MOVED_Y, _LAST_X, _LAST_Y, _HELD, _NEW = range(6)
 PLANES, _ALL = 6, 8
+_TWICE = 1 << 16 | 1
 """Of maps: x and y of how far the key frame moved, in pixels of the picture, the same of the frame before, how much of
 that is held, and how much is new, of 256."""
 
@@ -112,10 +113,10 @@ def _find(
         u, v = i32(column & 31), i32(line & 31)
         both = i32(i32(u * v + 2) >> 2)
         found[i] = i32(i32(line >> 5) * stride) + i32(i32(column >> 5) * i32(3))
-        found[at(SPAN) + i] = i32(256 - 8 * u - 8 * v) + both
-        found[at(2 * SPAN) + i] = i32(8 * u) - both
-        found[at(3 * SPAN) + i] = i32(8 * v) - both
-        found[at(4 * SPAN) + i] = both
+        found[at(SPAN) + i] = i32(_TWICE * i32(i32(256 - 8 * u - 8 * v) + both))
+        found[at(2 * SPAN) + i] = i32(_TWICE * i32(i32(8 * u) - both))
+        found[at(3 * SPAN) + i] = i32(_TWICE * i32(i32(8 * v) - both))
+        found[at(4 * SPAN) + i] = i32(_TWICE * both)
 
 
 @part
@@ -144,7 +145,7 @@ def compose(
     grown, here = np.empty((2, _ALL, count), np.float32), np.empty((_ALL, count), np.float32)
     lines, share = np.full(2, -1), u32(share)
     since, last = np.empty(SHARES * SPAN, np.int32), np.empty(SHARES * SPAN, np.int32)
-    shares, kinds = np.empty(4 * count, np.int32), np.full(count, -1, np.int32)
+    shares, kinds = np.empty(8 * count, np.int16), np.full(count, -1, np.int32)
     in_all = at(width + RUN - 1) // at(RUN)
     stride = at(3 * (width + LEFT + RIGHT))
     for row in range(rows[0], rows[1]):
@@ -183,7 +184,7 @@ def sharpen(
     count = at(columns.cells.shape[1])
     grown, here = np.empty((2, 2, count), np.float32), np.zeros((_ALL, count), np.float32)
     lines, in_all = np.full(2, -1), at(width + RUN - 1) // at(RUN)
-    shares, kinds = np.empty(4 * count, np.int32), np.full(count, -1, np.int32)
+    shares, kinds = np.empty(8 * count, np.int16), np.full(count, -1, np.int32)
     share, stride = i32(share / 9 * 65536 + 0.5), at(3 * (width + LEFT + RIGHT))
     for row in range(rows[0], rows[1]):
         _rows(row, height, maps, columns, at(0), lines, grown, here[_ALL - 2 :])

@@ -32,12 +32,13 @@ _PAD, _BLOCK = 16, 16
 """Before and after each half of a row there is a pad; and its pixels are done a block at a time."""
 _HALF = WIDEST // 2 + 2 * _PAD
 _WHOLE = 2 * _HALF
-_T, _X, _Y, _XX, _XY, _YY, _XT, _YT, _U, _V, _DU, _DV, _W, _A, _B, _C, _P, _Q = (k * _WHOLE for k in range(18))
+_T, _X, _Y, _XX, _XY, _YX, _YY, _XT, _YT, _U, _V, _DU, _DV, _W, _A, _B, _C, _P, _Q = (k * _WHOLE for k in range(19))
+_GX, _GY, _GT = (k * _WHOLE for k in (19, 20, 21))
 """Planes: change over time, slopes of the mean of both pictures, their slopes, those of the change; flow, what is added
-to it, how firmly a pixel is bound to those at its right and below; and of the equations a du + b dv = p and
-b du + c dv = q, with 1 / a and 1 / c."""
+to it, how firmly a pixel is bound to those at its right and below; of the equations a du + b dv = p and
+b du + c dv = q, with 1 / a and 1 / c; and the first three, over the size of the slopes."""
 _MEAN = _A
-_ROW = 18 * _WHOLE
+_ROW = 22 * _WHOLE
 _LAG, MOST = _SWEEPS + 1, 5
 _RING = 64
 """Rows that are kept: more than those between the first thing that is done to one and the last."""
@@ -216,9 +217,14 @@ def _slopes(half: int, left: int, right: int, row: Row, _: Lanes) -> None:
 
 
 def _curves(half: int, left: int, right: int, row: Row, _: Lanes) -> None:
+    """Slopes of slopes; and all of them, and what they are compared with, over the size of what they are slopes of."""
     at = row.of(half)
-    at[_XX], at[_XY] = at[_X + right] - at[_X + left], at.below[_X] - at.above[_X]
-    at[_YY] = at.below[_Y] - at.above[_Y]
+    xx, xy, yy = at[_X + right] - at[_X + left], at.below[_X] - at.above[_X], at.below[_Y] - at.above[_Y]
+    x, y = at[_X], at[_Y]
+    by, by_x, by_y = ((a * a + b * b + _FLAT).rsqrt() for a, b in ((x, y), (xx, xy), (yy, xy)))
+    at[_GX], at[_GY], at[_GT] = by * x, by * y, by * at[_T]
+    at[_XX], at[_XY], at[_XT] = by_x * xx, by_x * xy, by_x * at[_XT]
+    at[_YX], at[_YY], at[_YT] = by_y * xy, by_y * yy, by_y * at[_YT]
 
 
 def _bind(half: int, left: int, right: int, row: Row, _: Lanes) -> None:
@@ -226,20 +232,16 @@ def _bind(half: int, left: int, right: int, row: Row, _: Lanes) -> None:
     u, v = at[_U] + at[_DU], at[_V] + at[_DV]
     ux, vx = at[_U + right] + at[_DU + right] - u, at[_V + right] + at[_DV + right] - v
     uy, vy = at.below[_U] + at.below[_DU] - u, at.below[_V] + at.below[_DV] - v
-    at[_W] = _SMOOTH / (ux * ux + uy * uy + vx * vx + vy * vy + _ROBUST).sqrt()
+    at[_W] = _SMOOTH * (ux * ux + uy * uy + vx * vx + vy * vy + _ROBUST).rsqrt()
 
 
 def _equations(half: int, left: int, right: int, row: Row, further: Lanes) -> None:
     at = row.of(half)
-    x, y, t, du, dv = at[_X], at[_Y], at[_T], at[_DU], at[_DV]
-    grey, off = 1 / (x * x + y * y + _FLAT), t + x * du + y * dv
-    grey *= _GREY / (off * off * grey + _ROBUST).sqrt()
-    xx, xy, yy, xt, yt = at[_XX], at[_XY], at[_YY], at[_XT], at[_YT]
-    in_x, in_y = 1 / (xx * xx + xy * xy + _FLAT), 1 / (yy * yy + xy * xy + _FLAT)
-    off_x, off_y = xt + xx * du + xy * dv, yt + xy * du + yy * dv
-    slopes = _SLOPE / (off_x * off_x * in_x + off_y * off_y * in_y + _ROBUST).sqrt()
-    in_x *= slopes
-    in_y *= slopes
+    x, y, t, du, dv = at[_GX], at[_GY], at[_GT], at[_DU], at[_DV]
+    xx, xy, xt, yx, yy, yt = at[_XX], at[_XY], at[_XT], at[_YX], at[_YY], at[_YT]
+    off, off_x, off_y = t + x * du + y * dv, xt + xx * du + xy * dv, yt + yx * du + yy * dv
+    grey = _GREY * (off * off + _ROBUST).rsqrt()
+    slopes = _SLOPE * (off_x * off_x + off_y * off_y + _ROBUST).rsqrt()
     east, west, north = at[_W], at[_W + left], at.above[_W]
     south = east * further
     around = east + west + south + north + _FLAT
@@ -248,11 +250,11 @@ def _equations(half: int, left: int, right: int, row: Row, further: Lanes) -> No
     p += south * (at.below[_U] - u) + north * (at.above[_U] - u)
     q = east * (at[_V + right] - v) + west * (at[_V + left] - v)
     q += south * (at.below[_V] - v) + north * (at.above[_V] - v)
-    at[_A] = 1 / (grey * x * x + in_x * xx * xx + in_y * xy * xy + around)
-    at[_B] = grey * x * y + in_x * xx * xy + in_y * xy * yy
-    at[_C] = 1 / (grey * y * y + in_x * xy * xy + in_y * yy * yy + around)
-    at[_P] = p - grey * x * t - in_x * xx * xt - in_y * xy * yt
-    at[_Q] = q - grey * y * t - in_x * xy * xt - in_y * yy * yt
+    at[_A] = 1 / (grey * x * x + slopes * (xx * xx + yx * yx) + around)
+    at[_B] = grey * x * y + slopes * (xx * xy + yx * yy)
+    at[_C] = 1 / (grey * y * y + slopes * (xy * xy + yy * yy) + around)
+    at[_P] = p - grey * x * t - slopes * (xx * xt + yx * yt)
+    at[_Q] = q - grey * y * t - slopes * (xy * xt + yy * yt)
 
 
 def _solve(half: int, left: int, right: int, row: Row, _: Lanes) -> None:

@@ -64,16 +64,25 @@ class Lanes:
     def __mul__(self, other: Lanes | float) -> Lanes:
         return self._with("fmul", self, other)
 
+    def __rsub__(self, other: float) -> Lanes:
+        return self._with("fsub", other, self)
+
     def __rmul__(self, other: float) -> Lanes:
         return self._with("fmul", other, self)
 
     def __rtruediv__(self, other: float) -> Lanes:
         return self._with("fdiv", other, self)
 
-    def sqrt(self) -> Lanes:
-        kind, insert = ir.FunctionType(_FLOATS, [_FLOATS]), cast(Any, cgutils.get_or_insert_function)
-        function = insert(self.builder.module, kind, f"llvm.sqrt.v{SIDE}f32")
-        return Lanes(self.builder, self.builder.call(function, [self.value], fastmath=_FAST))
+    def rsqrt(self) -> Lanes:
+        """One over the square root, to five digits: a guess by halving the exponent, and two steps of Newton's. To
+        divide by a root takes twice as long."""
+        words, builder = ir.VectorType(ir.IntType(32), SIDE), self.builder
+        halved = builder.lshr(builder.bitcast(self.value, words), ir.Constant(words, [1] * SIDE))
+        guess = builder.sub(ir.Constant(words, [0x5F375A86] * SIDE), halved)
+        found, half = Lanes(builder, builder.bitcast(guess, _FLOATS)), 0.5 * self
+        for _ in range(2):
+            found = found * (1.5 - half * found * found)
+        return found
 
 
 class Row:
@@ -266,49 +275,59 @@ def sort(typing: Any, maps: Any, count: Any, shares: Any, kinds: Any) -> Any:
     SIDE.
 
     maps: ``count`` numbers each: x and y of how far the key frame moved, and the same of the frame before; of 256, how
-    much of that is held at left edges and at middles, and how much is new there. shares: the last four, as whole
-    numbers.
+    much of that is held at left edges and at middles, and how much is new there. shares: RUN each of runs, of how much
+    is held of their pixels, ``count`` of them, and then of how much is new.
     """
-    ints = _kinds.Array(types.int32, 1, "C")
-    words = ir.VectorType(ir.IntType(32), SIDE)
+    ints, words = _kinds.Array(types.int32, 1, "C"), ir.VectorType(ir.IntType(32), SIDE)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         maps, shares, kinds = (_data(context, builder, args[k], signature.args[k]) for k in (0, 2, 3))
         count = args[1]
 
-        def number(plane: int, place: Any) -> Any:
-            place = builder.add(place, builder.mul(count, _whole(plane)))
-            return builder.load(_cast(builder, builder.gep(shares, [place]), words), align=4)
-
         def each(value: int) -> Any:
             return ir.Constant(words, [value] * SIDE)
 
-        with cgutils.for_range_slice(builder, _whole(0), builder.mul(count, _whole(4)), _whole(SIDE)) as (place, _):
-            share = _load(builder, maps, builder.add(place, builder.mul(count, _whole(4))))
-            share = builder.fptosi(builder.fadd(share, ir.Constant(_FLOATS, [0.5] * SIDE), _FAST), words)
-            builder.store(share, _cast(builder, builder.gep(shares, [place]), words), align=4)
+        def place(plane: int, run: Any) -> Any:
+            return builder.add(run, builder.mul(count, _whole(plane)))
+
+        def whole(plane: int, run: Any) -> Any:
+            share = _load(builder, maps, place(plane, run))
+            return builder.fptosi(builder.fadd(share, ir.Constant(_FLOATS, [0.5] * SIDE), _FAST), words)
+
+        def two(first: list[Any], second: list[Any]) -> Any:
+            """Means, by fourths, of one side; and of the other one in the upper half."""
+            found = []
+            for edge, middle in (first, second):
+                four = builder.add(builder.add(edge, edge), builder.add(edge, middle))
+                found.append(builder.lshr(builder.add(four, each(2)), each(2)))
+            return builder.or_(found[0], builder.shl(found[1], each(16)))
+
         with cgutils.for_range_slice(builder, _whole(0), builder.sub(count, _whole(SIDE)), _whole(SIDE)) as (run, _):
-            kept, fresh = (
-                builder.add(
-                    builder.add(number(plane, run), number(plane + 1, run)),
-                    number(plane, builder.add(run, _whole(1))),
-                )
-                for plane in (0, 2)
-            )
+            some = []
+            for plane, to in ((4, 0), (6, 1)):
+                left, middle = whole(plane, run), whole(plane + 1, run)
+                right = whole(plane, builder.add(run, _whole(1)))
+                some.append(builder.add(builder.add(left, middle), right))
+                halves = two([left, middle], [middle, left]), two([middle, right], [right, middle])
+                lanes = [k // 2 + SIDE * (k % 2) for k in range(2 * SIDE)]
+                four = builder.shuffle_vector(*halves, ir.Constant(ir.VectorType(ir.IntType(32), 2 * SIDE), lanes))
+                at = builder.gep(shares, [builder.mul(place(to, run), _whole(RUN))])
+                builder.store(four, _cast(builder, at, four.type), align=2)
             moved = ir.Constant(ir.VectorType(ir.IntType(1), SIDE), [0] * SIDE)
             for plane in (0, 1):
-                way = _load(builder, maps, builder.add(run, builder.mul(count, _whole(plane))))
+                way = _load(builder, maps, place(plane, run))
                 for order, limit in ((">=", 1 / 64), ("<=", -1 / 64)):  # what is less, is rounded to nothing
                     far = builder.fcmp_ordered(order, way, ir.Constant(_FLOATS, [limit] * SIDE))
                     moved = builder.or_(moved, far)
-            whole = builder.icmp_signed("==", fresh, each(3 * 256))
-            below = builder.select(whole, each(NOTHING), builder.select(moved, each(MOVED), each(STILL)))
+            kept, fresh = some
+            covered = builder.icmp_signed("==", fresh, each(3 * 256))
+            below = builder.select(covered, each(NOTHING), builder.select(moved, each(MOVED), each(STILL)))
             over = builder.select(builder.icmp_signed(">", kept, each(0)), each(HELD), each(PAINTING))
             over = builder.select(builder.icmp_signed(">", fresh, each(0)), over, each(NOTHING))
             builder.store(builder.add(below, over), _cast(builder, builder.gep(kinds, [run]), words), align=4)
         return context.get_dummy_value()
 
-    return types.none(_PLANE, _INDEX, ints, ints), generate
+    return types.none(_PLANE, _INDEX, _kinds.Array(types.int16, 1, "C"), ints), generate
 
 
 @_instruction
@@ -348,19 +367,20 @@ def paint(
     over that, ``new`` of 256; or HELD, the same with ``held`` of what was shown, moved to ``last``, over the painting.
 
     since, last: of runs from ``span`` on, SPAN numbers each: of the first byte at their upper left, and of how many of
-    256 are of that pixel, the one beside, the one below and both. shares, count: as of ``sort``. first, beyond: of
-    these runs, and after them. fresh, to: bytes where the row begins, in the painting and in ``out``. stride: bytes of
-    a row.
+    256 are of that pixel, the one beside, the one below and both, in both halves of a number. shares, count: as of
+    ``sort``. first, beyond: of these runs, and after them. fresh, to: bytes where the row begins, in the painting and
+    in ``out``. stride: bytes of a row.
     """
     ints = _kinds.Array(types.int32, 1, "C")
-    kinds = _INDEX, _BYTES, _BYTES, types.uint32, _BYTES, _BYTES, *[ints] * 3, *[_INDEX] * 7, _BYTES
+    halves = _kinds.Array(types.int16, 1, "C")
+    kinds = _INDEX, _BYTES, _BYTES, types.uint32, _BYTES, _BYTES, ints, ints, halves, *[_INDEX] * 7, _BYTES
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         start, goal, shown, painting, since, last, shares, out = (
             _data(context, builder, args[k], kinds[k]) for k in (1, 2, 4, 5, 6, 7, 8, 16)
         )
         kind, share, (count, span, first, beyond, fresh, to, stride) = args[0], args[3], args[9:16]
-        held, new = shares, builder.gep(shares, [builder.mul(count, _whole(2))])
+        held, new = shares, builder.gep(shares, [builder.mul(count, _whole(RUN))])
 
         def pictures(below: int, place: Any, run: Any) -> list[Any]:
             if below == STILL:
@@ -377,8 +397,8 @@ def paint(
                 top = _pixels(builder, builder.gep(painting, [builder.add(fresh, aside)]), 3 * RUN)
                 if over == HELD:
                     kept = _looked_up(builder, shown, last, run, stride)
-                    top = _mixed(builder, top, kept, _weight(builder, held, edge, count))
-                found = top if found is None else _mixed(builder, found, top, _weight(builder, new, edge, count))
+                    top = _mixed(builder, top, kept, _weight(builder, held, edge))
+                found = top if found is None else _mixed(builder, found, top, _weight(builder, new, edge))
             place = builder.bitcast(builder.gep(out, [place]), _EIGHTS.as_pointer())
             builder.store(builder.trunc(found, _EIGHTS), place, align=1)
 
@@ -398,13 +418,13 @@ def enhance(
 ) -> Any:  # fmt: skip
     """Write runs of a row, as ``paint`` does, sharpened by as much as is new, as of ``sort``: all of that is the
     ``share`` of 65536, less than half, of nine times what each pixel differs from the mean of 3x3."""
-    ints = _kinds.Array(types.int32, 1, "C")
+    halves = _kinds.Array(types.int16, 1, "C")
     words = ir.VectorType(ir.IntType(32), WIDE)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         picture, out = (_data(context, builder, args[k], _BYTES) for k in (0, 9))
         count = args[6]
-        new = builder.gep(_data(context, builder, args[5], ints), [builder.mul(count, _whole(2))])
+        new = builder.gep(_data(context, builder, args[5], halves), [builder.mul(count, _whole(RUN))])
         # Of 16 bits, as processors multiply, and keep the upper half of what comes out.
         factor = builder.sext(_short(builder, args[4]), words)
         half = _short(builder, builder.sdiv(ir.Constant(ir.IntType(32), 1 << 15), args[4]))
@@ -422,13 +442,13 @@ def enhance(
             for order, limit in (("<", 0), (">", 255)):
                 limits = ir.Constant(_SHORTS, [limit] * WIDE)
                 sharp = builder.select(builder.icmp_signed(order, sharp, limits), limits, sharp)
-            found = _mixed(builder, own, sharp, _weight(builder, new, run, count))
+            found = _mixed(builder, own, sharp, _weight(builder, new, run))
             place = builder.gep(out, [builder.add(args[2], aside)])
             builder.store(builder.trunc(found, _EIGHTS), _cast(builder, place, _EIGHTS), align=1)
         return context.get_dummy_value()
 
     places = [_INDEX] * 3
-    return types.none(_BYTES, *places, types.int32, ints, _INDEX, _INDEX, _INDEX, _BYTES), generate
+    return types.none(_BYTES, *places, types.int32, halves, _INDEX, _INDEX, _INDEX, _BYTES), generate
 
 
 def _pixels(builder: Any, place: Any, size: int) -> Any:
@@ -446,6 +466,7 @@ def _looked_up(builder: Any, picture: Any, where: Any, run: Any, stride: Any) ->
     def number(plane: int) -> Any:
         return builder.load(builder.gep(where, [builder.add(run, _whole(plane * SPAN))]), align=4)
 
+    pairs = ir.VectorType(ir.IntType(32), WIDE // 2)  # a number that is there twice is spread as it is read
     place, total = builder.gep(picture, [builder.zext(number(0), _whole(0).type)]), ir.Constant(_SHORTS, [128] * WIDE)
     # It comes to three rows below soon, and the processor does not see that.
     far = builder.gep(place, [builder.mul(stride, _whole(_AHEAD))])
@@ -456,20 +477,17 @@ def _looked_up(builder: Any, picture: Any, where: Any, run: Any, stride: Any) ->
     for below in (0, 1):
         for beside in (0, 1):
             tap = _pixels(builder, builder.gep(place, [_whole(3 * beside)]), WIDE)
-            total = builder.add(total, builder.mul(tap, _short(builder, number(1 + 2 * below + beside))))
+            share = builder.bitcast(_spread(builder, number(1 + 2 * below + beside), pairs), _SHORTS)
+            total = builder.add(total, builder.mul(tap, share))
         place = builder.gep(place, [stride])
     return builder.lshr(total, ir.Constant(_SHORTS, [8] * WIDE))
 
 
-def _weight(builder: Any, shares: Any, run: Any, count: Any) -> Any:
-    """Of a run's pixels, from its left edge to its middle to its right edge; the bytes beyond them are nothing."""
-    near = [(3, 1, 0, 0), (1, 3, 3, 1), (0, 0, 1, 3)]  # fourths, of the middles of pixels
-    weight = ir.Constant(_SHORTS, [2] * WIDE)
-    for place, fourths in zip((run, builder.add(run, count), builder.add(run, _whole(1))), near, strict=True):
-        value = _short(builder, builder.load(builder.gep(shares, [place]), align=4))
-        lanes = [fourths[min(k // 3, RUN - 1)] for k in range(WIDE)]
-        weight = builder.add(weight, builder.mul(value, ir.Constant(_SHORTS, lanes)))
-    return builder.lshr(weight, ir.Constant(_SHORTS, [2] * WIDE))
+def _weight(builder: Any, shares: Any, run: Any) -> Any:
+    """Of a run's pixels; the bytes beyond them are nothing."""
+    four = ir.VectorType(ir.IntType(16), RUN)
+    place = builder.gep(shares, [builder.mul(run, _whole(RUN))])
+    return _lanes(builder, builder.load(_cast(builder, place, four), align=2), [min(k // 3, 3) for k in range(WIDE)])
 
 
 def _mixed(builder: Any, first: Any, second: Any, share: Any) -> Any:
