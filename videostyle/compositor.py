@@ -26,7 +26,7 @@ Map = NDArray[np.float32]
 """float32 (h, w), 0 to 1, of the small size that motion is looked for in."""
 SHARPER = 0.55
 """Of paintings on their way, to make up for the blur of looking them up between pixels."""
-_BAND = 48
+_BAND = 96
 """Rows of a band: enough for every thread to have some."""
 
 

@@ -46,6 +46,13 @@ def columns(width: int, small: int) -> Columns:
 
 
 @part
+def _scale(flow: Floats, first: int, across: float, down: float, x: Floats, y: Floats) -> None:
+    for j in range(at(x.size) - at(2)):
+        k = at(2) * (first + j)
+        x[j + at(1)], y[j + at(1)] = across * flow[k], down * flow[k + at(1)]
+
+
+@part
 def _share(of: Floats, out: Floats) -> None:
     for j in range(at(of.size)):
         share = f32(256) * of[j]
@@ -59,13 +66,10 @@ def arrange(since: Floats, last: Floats, held: Floats, new: Floats, height: int,
     rows, columns = at(new.shape[0]), at(new.shape[1])
     across, down = f32(width) / f32(i32(columns)), f32(height) / f32(i32(rows))
     out = np.empty((rows, at(PLANES), columns + at(2)), np.float32)
-    flat = since.ravel(), last.ravel()
+    once, before = since.ravel(), last.ravel()
     for i in range(rows):
-        for layer in range(at(2)):
-            moved, x, y = flat[layer], out[i, at(_MOVED_X) + at(2) * layer], out[i, at(_MOVED_Y) + at(2) * layer]
-            for j in range(columns):
-                k = at(2) * (i * columns + j)
-                x[j + at(1)], y[j + at(1)] = across * moved[k], down * moved[k + at(1)]
+        _scale(once, i * columns, across, down, out[i, at(_MOVED_X)], out[i, at(_MOVED_Y)])
+        _scale(before, i * columns, across, down, out[i, at(_LAST_X)], out[i, at(_LAST_Y)])
         _share(held[i], out[i, at(_HELD)])
         _share(new[i], out[i, at(_NEW)])
         for plane in range(at(PLANES)):

@@ -48,7 +48,8 @@ _LIGHT = 6.0
 """What stands as bright as it stood a frame before, 0..255, has not just appeared, whatever the flow says: in noise a
 search fails on walls."""
 _STRETCHED = 0.25
-"""Share by which an area may have grown or shrunk since the key frame; by twice that, it is not trusted at all."""
+"""Share by which an area may have grown or shrunk since the key frame, for nothing does that so soon but a wrong flow;
+by twice that, it is not trusted at all."""
 _HANGS, _SURE = 0.85, 0.98
 """Share of the frame before in what the key frame does not show, or not so surely."""
 _CHANGED, _ANEW, _BARELY = 8.0, 10.0, 3.0
@@ -186,8 +187,11 @@ class Smoother:
         if due.mean() > _MOVES:
             self._canvas.sharpen(due)
             self._sharp = np.maximum(self._sharp, 1 - rest)
-        key = _soft(_like(now.small, self._photo, place) * self._carried[..., 2] * _firm(since))
-        new, held = 1 - self._strength * key, self._strength * _HANGS * _soft(near) * (key < _SURE)
+        loops.stretched(since, grown := np.empty_like(rest))
+        like, grown = _like(now.small, self._photo, place), cv2.blur(grown, (5, 5))
+        loops.trust(like, self._carried, grown, _STRETCHED, key := np.empty_like(rest))
+        new, held = np.empty_like(rest), np.empty_like(rest)
+        loops.share(_soft(key), _soft(near), self._strength, _HANGS, _SURE, new, held)
         out = self._canvas.compose(painting, self._age / KEY_EVERY, since, last, new, held)
         if self._age == KEY_EVERY:
             # What changed by little, but for good, comes by and by.
@@ -294,6 +298,8 @@ def _loops() -> Iterator[Callable[[], object]]:
     yield lambda: loops.step(flow, rest, flow.copy(), flow.copy())
     yield lambda: loops.carry(np.zeros((16, 16, 4), np.float32), rest, flow.copy(), flow.copy())
     yield lambda: loops.stretched(flow, rest)
+    yield lambda: loops.trust(rest, np.zeros((16, 16, 4), np.float32), rest, _STRETCHED, rest.copy())
+    yield lambda: loops.share(rest, rest, 1.0, _HANGS, _SURE, rest.copy(), rest.copy())
 
 
 def _changed(now: NDArray[np.uint8], then: NDArray[np.uint8]) -> Mask:
@@ -343,14 +349,6 @@ def _like(now: Image, then: Image, at: NDArray[np.float32]) -> Map:
     """How surely the film of now is found where ``at`` points."""
     found = cv2.remap(then, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=_BORDER)
     return np.asarray(cv2.LUT(_most(cv2.blur(cv2.absdiff(now, found), (5, 5))), _LIKE), np.float32)
-
-
-def _firm(way: Flow) -> Map:
-    """Fading to 0 where things have been drawn together or apart: nothing does that so soon but a wrong flow."""
-    from videostyle import temporal_loops as loops
-
-    loops.stretched(way, grown := np.empty(way.shape[:2], np.float32))
-    return np.asarray(np.clip(2 - cv2.blur(grown, (5, 5)) / np.float32(_STRETCHED), 0, 1), np.float32)
 
 
 def _soft(weight: Map) -> Map:

@@ -121,6 +121,25 @@ def stretched(way: Floats, out: Floats) -> None:
 
 
 @compiled
+def trust(like: Floats, carried: Floats, stretched: Floats, most: float, out: Floats) -> None:
+    """How surely the key frame is found: as ``like`` it as it is, as sure as ``carried`` says where it lies, and fading
+    to 0 from where it is ``stretched`` by ``most`` to twice that."""
+    like_, carried_, stretched_, out_, by = like.ravel(), carried.ravel(), stretched.ravel(), out.ravel(), f32(1 / most)
+    for i in range(at(out.size)):
+        out_[i] = like_[i] * carried_[at(4) * i + at(2)] * min(max(f32(2) - by * stretched_[i], f32(0)), f32(1))
+
+
+@compiled
+def share(key: Floats, near: Floats, strength: float, hangs: float, sure: float, new: Floats, held: Floats) -> None:
+    """How much is ``new``; and ``held``, of what was shown last, where the key frame is not found ``sure`` enough."""
+    key_, near_, new_, held_ = key.ravel(), near.ravel(), new.ravel(), held.ravel()
+    strength, hangs, sure = f32(strength), f32(strength) * f32(hangs), f32(sure)
+    for i in range(at(new.size)):
+        new_[i] = f32(1) - strength * key_[i]
+        held_[i] = hangs * near_[i] if key_[i] < sure else f32(0)
+
+
+@compiled
 def visible(flow: Floats, known: Mask, now: Bytes, then: Bytes, light: float, out: Bytes) -> None:
     """1 where what is ``known``, or as bright as ``then``, lay inside of the frame before; else 0."""
     height, width = at(flow.shape[0]), at(flow.shape[1])
