@@ -49,6 +49,8 @@ def test_flow_is_refined_as_opencv_does_it(size: tuple[int, int]) -> None:
     theirs.setAlpha(60)
     theirs.setFixedPointIterations(3)
     theirs.setEpsilon(0.01)
+    theirs.setOmega(refinement.RELAX)
+    theirs.setSorIterations(refinement.SWEEPS // 2)
     u, v = (np.ascontiguousarray(rough[..., axis]) for axis in (0, 1))
     x, y = u.copy(), v.copy()
     theirs.calcUV(first, second, u, v)
@@ -56,8 +58,7 @@ def test_flow_is_refined_as_opencv_does_it(size: tuple[int, int]) -> None:
     refinement.refine(grey, other, loops.BORDER, pitch, x, y, 3, refinement.workspace())
     apart = np.hypot(x - u, y - v)
     assert np.hypot(x - rough[..., 0], y - rough[..., 1]).mean() > 0.2  # something was done
-    assert apart[:, : size[1] - 16 * (size[1] % 2)].max() < 0.01  # an odd width is continued by one pixel
-    assert apart.mean() < 0.01
+    assert apart.max() < 0.01
 
 
 @pytest.mark.parametrize("size", [(180, 320), (97, 131)])
