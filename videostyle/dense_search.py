@@ -58,25 +58,18 @@ class DenseSearch:
         return self._flow(pairs, _FINE), back
 
     def _flow(self, pairs: list[tuple[_Level, _Level]], rounds: tuple[int, int]) -> Flow:
-        flow = np.zeros((2, *pairs[-1][0].shape), np.float32)
+        height, width = pairs[-1][0].shape
+        flow = np.zeros((2, height // 2, width // 2), np.float32)
         for level, (first, second) in reversed(list(enumerate(pairs))):
-            x, y = flow = self._enlarged(flow, first.shape)
+            (height, width), (across, down) = first.shape, first.slopes
             found = self._room.take(loops.patches(first.shape) * loops.NUMBERS)
-            across, down = first.slopes
-            loops.search(first.grey, across, down, second.grey, first.pitch, x, y, found)
+            loops.search(first.grey, across, down, second.grey, first.pitch, height, width, flow[0], flow[1], found)
+            x, y = flow = self._room.take(2, *first.shape)
             loops.densify(first.grey, second.grey, first.pitch, found, x, y, self._room.take(3, x.size))
             turns = rounds[min(level, 1)]
             if turns:
                 refinement.refine(first.grey, second.grey, loops.BORDER, first.pitch, x, y, turns, self._work)
         return np.asarray(cv2.merge(list(flow)), np.float32)
-
-    def _enlarged(self, flow: Plane, shape: tuple[int, ...]) -> Plane:
-        if flow.shape[1:] == shape:
-            return flow
-        larger = self._room.take(2, *shape)
-        for of, to in zip(2 * flow, larger, strict=True):
-            cv2.resize(of, shape[::-1], to)
-        return larger
 
 
 class _Room:

@@ -50,16 +50,18 @@ def slopes(grey: Plane, pitch: int, across: Plane, down: Plane) -> None:
 
 @compiled
 def search(
-    first: Plane, across: Plane, down: Plane, second: Plane, pitch: int, x: Plane, y: Plane, found: Plane
+    first: Plane, across: Plane, down: Plane, second: Plane, pitch: int, height: int, width: int, x: Plane, y: Plane,
+    found: Plane,
 ) -> None:  # fmt: skip
-    """Search for all patches of the first picture in the second one, beginning from the flow x, y, float32 (H, W): from
-    the upper left on, each tries what those above and at its left have found, and then back from the lower right.
+    """Search for all patches of the first picture in the second one, beginning from the flow x, y of half of the size,
+    float32 (H // 2, W // 2): from the upper left on, each tries what those above and at its left have found, and then
+    back from the lower right.
 
     across, down: ``slopes`` of the first. found: float32, flat, NUMBERS for each patch.
     """
-    height, width = i32(x.shape[0]), i32(x.shape[1])
+    height, width = i32(height), i32(width)
     rows, columns = _count(height), _count(width)
-    _inspect(across, down, pitch, x, y, found)
+    _inspect(across, down, pitch, height, width, x, y, found)
     for onward in (True, False):
         step = at(NUMBERS if onward else -NUMBERS)
         for line in range(rows):
@@ -96,9 +98,10 @@ def _corner(line: int, side: int) -> int:
 
 
 @compiled
-def _inspect(across: Plane, down: Plane, pitch: int, x: Plane, y: Plane, found: Plane) -> None:
-    height, width = i32(x.shape[0]), i32(x.shape[1])
-    pitch, k = at(pitch), at(0)
+def _inspect(
+    across: Plane, down: Plane, pitch: int, height: int, width: int, x: Plane, y: Plane, found: Plane
+) -> None:  # fmt: skip
+    pitch, k, half = at(pitch), at(0), f32(0.5)
     for row in range(_count(height)):
         top = at(_corner(row, height))
         for column in range(_count(width)):
@@ -109,8 +112,11 @@ def _inspect(across: Plane, down: Plane, pitch: int, x: Plane, y: Plane, found: 
             area = max(xx * yy - xy * xy, _LEAST)
             found[k + _XX], found[k + _XY], found[k + _YY] = yy / area, -xy / area, xx / area
             found[k + _MEAN_X], found[k + _MEAN_Y] = to_x / _PIXELS, to_y / _PIXELS
-            found[k + _U] = x[top + at(SIDE // 2), left + at(SIDE // 2)]
-            found[k + _V] = y[top + at(SIDE // 2), left + at(SIDE // 2)]
+            # Of the pixels around its middle, in pixels of twice their size.
+            up, low = (top + at(SIDE // 2 - 1)) >> _ONE, (top + at(SIDE // 2)) >> _ONE
+            west, east = (left + at(SIDE // 2 - 1)) >> _ONE, (left + at(SIDE // 2)) >> _ONE
+            found[k + _U] = half * (x[up, west] + x[up, east] + x[low, west] + x[low, east])
+            found[k + _V] = half * (y[up, west] + y[up, east] + y[low, west] + y[low, east])
             found[k + _FIT] = _WORST
             k += at(NUMBERS)
 
