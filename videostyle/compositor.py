@@ -105,7 +105,7 @@ class HostCompositor:
         return out
 
     def turn(self, painting: Image, kept: Map) -> None:
-        self._start, (self._goal, _) = self._shown, self._put(self._shown, painting, 1 - kept)
+        self._start, (self._goal, _) = self._shown, self._put(self._shown, painting, 1 - kept, seen=False)
 
     def _put(
         self,
@@ -116,8 +116,9 @@ class HostCompositor:
         last: Flow | None = None,
         held: Map | None = None,
         share: float = 0.0,
+        seen: bool = True,
     ) -> tuple[Image, Image]:
-        """With a margin, and without. Nothing moves but in ``compose``."""
+        """With a margin, and, if that is ``seen``, without. Nothing moves but in ``compose``."""
         from videostyle import compositor_loops as loops
 
         height, width = painting.shape[:2]
@@ -128,7 +129,7 @@ class HostCompositor:
         columns = loops.columns(width, new.shape[1])
         if width % RUN:
             painting = np.asarray(cv2.copyMakeBorder(painting, 0, 0, 0, -width % RUN, cv2.BORDER_REPLICATE), np.uint8)
-        out, tight = empty(carried.shape), empty((height, width, 3))
+        out, tight = empty(carried.shape), empty((height, width, 3) if seen else (0, 0, 3))
         # Arrays that may not be written are of another type to Numba, and loops would be compiled once more for them.
         fresh = np.require(painting, np.uint8, ["C", "W"])
         start, goal, shown, fresh, *outs = (

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from videostyle.compiled import at, compiled, f32, i32, part, u32
 from videostyle.flow import LEFT, RIGHT, RUN, runs
-from videostyle.vectors import HELD, MOVED, SHARES, SIDE, SPAN, STILL, enhance, paint, sort, stretch, unlike
+from videostyle.vectors import HELD, MOVED, SHARES, SIDE, SPAN, STILL, enhance, paint, sort, split, stretch, unlike
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -46,10 +46,13 @@ def columns(width: int, small: int) -> Columns:
 
 
 @part
-def _scale(flow: Floats, first: int, across: float, down: float, x: Floats, y: Floats) -> None:
-    for j in range(at(x.size) - at(2)):
+def _scale(flow: Floats, first: int, columns: int, across: float, down: float, out: Floats, to: int) -> None:
+    """A row of a flow, x and then y."""
+    whole, below, to = columns - columns % at(SIDE), columns + at(2), to + at(1)
+    split(flow, at(2) * first, whole, out, to, to + below, across, down)
+    for j in range(whole, columns):
         k = at(2) * (first + j)
-        x[j + at(1)], y[j + at(1)] = across * flow[k], down * flow[k + at(1)]
+        out[to + j], out[to + below + j] = across * flow[k], down * flow[k + at(1)]
 
 
 @part
@@ -66,10 +69,11 @@ def arrange(since: Floats, last: Floats, held: Floats, new: Floats, height: int,
     rows, columns = at(new.shape[0]), at(new.shape[1])
     across, down = f32(width) / f32(i32(columns)), f32(height) / f32(i32(rows))
     out = np.empty((rows, at(PLANES), columns + at(2)), np.float32)
-    once, before = since.ravel(), last.ravel()
+    once, before, flat = since.ravel(), last.ravel(), out.ravel()
     for i in range(rows):
-        _scale(once, i * columns, across, down, out[i, at(_MOVED_X)], out[i, at(_MOVED_Y)])
-        _scale(before, i * columns, across, down, out[i, at(_LAST_X)], out[i, at(_LAST_Y)])
+        row = i * at(PLANES) * (columns + at(2))
+        _scale(once, i * columns, columns, across, down, flat, row + at(_MOVED_X) * (columns + at(2)))
+        _scale(before, i * columns, columns, across, down, flat, row + at(_LAST_X) * (columns + at(2)))
         _share(held[i], out[i, at(_HELD)])
         _share(new[i], out[i, at(_NEW)])
         for plane in range(at(PLANES)):
@@ -143,7 +147,7 @@ def compose(
     was shown of that held.
 
     painting: no margin, its rows whole runs. maps: of ``arrange``. columns: of the function of that name. rows: the
-    first, and the one after the last. out: with a margin. tight: the same without one.
+    first, and the one after the last. out: with a margin. tight: the same without one, or nothing.
     """
     count = at(columns.cells.shape[1])
     grown, here = np.empty((2, _ALL, count), np.float32), np.empty((_ALL, count), np.float32)
@@ -173,7 +177,7 @@ def compose(
                     begin, stride, out,
                 )  # fmt: skip
                 first = beyond
-        for i in range(at(3 * width)):
+        for i in range(at(3 * width) if tight.size else at(0)):
             tight[at(row) * at(3 * width) + i] = out[begin + i]
         _close(out, begin, begin + at(3 * width))
 

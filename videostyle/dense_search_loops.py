@@ -164,6 +164,7 @@ def densify(first: Plane, second: Plane, pitch: int, found: Plane, x: Plane, y: 
             to = at(top) * at(width) + at(left)
             cover(first, here, second, there, at(pitch), a, b, u, v, sums[0], sums[1], sums[2], to, at(width))
             k += at(NUMBERS)
+    across, down, total, u, v = sums[0], sums[1], sums[2], x.ravel(), y.ravel()
     for i in range(at(x.size)):
-        x.flat[i] = sums[0, i] / sums[2, i]
-        y.flat[i] = sums[1, i] / sums[2, i]
+        share = f32(1) / total[i]
+        u[i], v[i] = share * across[i], share * down[i]

@@ -158,7 +158,7 @@ def _sample(
 def _halve(plane: Plane, start: int, width: int, work: Plane, to: int, count: int) -> None:
     """A row's even columns, and its odd ones; then the last one again and again."""
     whole, values = width // at(2 * SIDE) * at(SIDE), plane.ravel()
-    split(values, start, whole, work, to, to + at(_HALF))
+    split(values, start, whole, work, to, to + at(_HALF), f32(1), f32(1))
     for k in range(whole, count):
         work[to + k] = values[start + min(at(2) * k, width - at(1))]
         work[to + k + at(_HALF)] = values[start + min(at(2) * k + at(1), width - at(1))]

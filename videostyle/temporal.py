@@ -352,4 +352,4 @@ def _like(now: Image, then: Image, at: NDArray[np.float32]) -> Map:
 
 
 def _soft(weight: Map) -> Map:
-    return np.asarray(cv2.GaussianBlur(weight, (0, 0), 1.5), np.float32)
+    return np.asarray(cv2.GaussianBlur(weight, (9, 9), 1.5), np.float32)

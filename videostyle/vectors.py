@@ -189,22 +189,24 @@ def stretch(typing: Any, values: Any, cells: Any, between: Any, out: Any) -> Any
 
 
 @_instruction
-def split(typing: Any, values: Any, start: Any, count: Any, out: Any, even: Any, odd: Any) -> Any:
+def split(
+    typing: Any, values: Any, start: Any, count: Any, out: Any, even: Any, odd: Any, by_even: Any, by_odd: Any
+) -> Any:
     """Write ``count`` numbers, a multiple of SIDE, of every second one from ``start`` on to ``even``, of the others to
-    ``odd``."""
+    ``odd``, each times a number."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         values, out = (_data(context, builder, args[k]) for k in (0, 3))
         with cgutils.for_range_slice(builder, _whole(0), args[2], _whole(SIDE)) as (place, _):
             first = builder.add(args[1], builder.mul(place, _whole(2)))
             rows = [_load(builder, values, builder.add(first, _whole(k))) for k in (0, SIDE)]
-            for k, to in enumerate(args[4:]):
+            for k, (to, by) in enumerate(zip(args[4:6], args[6:], strict=True)):
                 lanes = ir.Constant(ir.VectorType(ir.IntType(32), SIDE), list(range(k, 2 * SIDE, 2)))
-                found = builder.shuffle_vector(*rows, lanes)
+                found = builder.fmul(builder.shuffle_vector(*rows, lanes), _spread(builder, by), _FAST)
                 builder.store(found, _place(builder, out, builder.add(to, place)), align=4)
         return context.get_dummy_value()
 
-    return types.none(_PLANE, _INDEX, _INDEX, _PLANE, _INDEX, _INDEX), generate
+    return types.none(_PLANE, _INDEX, _INDEX, _PLANE, _INDEX, _INDEX, _FLOAT, _FLOAT), generate
 
 
 @_instruction
