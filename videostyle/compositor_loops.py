@@ -24,7 +24,6 @@ Ints = NDArray[np.int32]
 
 _MOVED_X, _MOVED_Y, _LAST_X, _LAST_Y, _HELD, _NEW = range(6)
 PLANES, _ALL = 6, 8
-_TWICE = 1 << 16 | 1
 """Of maps: x and y of how far the key frame moved, in pixels of the picture, the same of the frame before, how much of
 that is held, and how much is new, of 256."""
 
@@ -105,6 +104,12 @@ def _rows(
         flat[i] = up[i] + (low[i] - up[i]) * share
 
 
+@part
+def _twice(share: int) -> int:
+    """In both halves of a number."""
+    return i32(i32(share) | i32(i32(share) << 16))
+
+
 @compiled
 def _find(
     x: Floats, y: Floats, first: int, row: int, height: int, width: int, count: int, found: Ints
@@ -121,10 +126,10 @@ def _find(
         u, v = i32(column & 31), i32(line & 31)
         both = i32(i32(u * v + 2) >> 2)
         found[i] = i32(i32(line >> 5) * stride) + i32(i32(column >> 5) * i32(3))
-        found[at(SPAN) + i] = i32(_TWICE * i32(i32(256 - 8 * u - 8 * v) + both))
-        found[at(2 * SPAN) + i] = i32(_TWICE * i32(i32(8 * u) - both))
-        found[at(3 * SPAN) + i] = i32(_TWICE * i32(i32(8 * v) - both))
-        found[at(4 * SPAN) + i] = i32(_TWICE * both)
+        found[at(SPAN) + i] = _twice(i32(256 - 8 * u - 8 * v) + both)
+        found[at(2 * SPAN) + i] = _twice(i32(8 * u) - both)
+        found[at(3 * SPAN) + i] = _twice(i32(8 * v) - both)
+        found[at(4 * SPAN) + i] = _twice(both)
 
 
 @part
