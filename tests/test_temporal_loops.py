@@ -87,3 +87,11 @@ def test_what_is_seen_is_known_or_as_bright_and_was_inside() -> None:
     expected = np.ones((16, 20), np.uint8)
     expected[:, 8:12] = expected[2, 0] = expected[3] = 0
     assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("size", [(720, 1280), (36, 64), (40, 60), (4, 4)])
+def test_a_picture_is_quartered_as_by_opencv(size: tuple[int, int]) -> None:
+    picture = np.random.default_rng(6).integers(0, 256, (*size, 3), np.uint8)
+    small = np.empty((size[0] // 4, size[1] // 4, 3), np.uint8)
+    loops.quartered(picture.ravel(), *size, small.ravel())
+    assert np.array_equal(small, cv2.resize(picture, small.shape[1::-1], interpolation=cv2.INTER_AREA))

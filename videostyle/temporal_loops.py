@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videostyle.compiled import at, compiled, f32, i32, part, u32
+from videostyle.flow import RUN
+from videostyle.vectors import quarter
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -153,6 +155,23 @@ def visible(flow: Floats, known: Mask, now: Bytes, then: Bytes, light: float, ou
             most = max(light - abs(f32(now[i, j]) - f32(then[i, j])), f32(known[i, j]))
             margin = min(min(x + half, right - x), min(y + half, bottom - y))
             out[i, j] = min(most, margin) > f32(0)
+
+
+@compiled
+def quartered(picture: Bytes, height: int, width: int, out: Bytes) -> None:
+    """The means of 4x4 pixels, flat, of a picture of three bytes a pixel whose sides are multiples of that: as OpenCV's
+    resize has them, in a sixth of the time."""
+    columns, stride = at(width) // at(4), at(3) * at(width)
+    runs = columns // at(RUN)
+    for row in range(at(height) // at(4)):
+        here, to = at(4) * row * stride, at(3) * row * columns
+        quarter(picture, here, stride, runs, out, to)
+        for byte in range(at(3 * RUN) * runs, at(3) * columns):
+            place, total = here + at(12) * (byte // at(3)) + byte % at(3), u32(0)
+            for i in range(at(4)):
+                for j in range(at(4)):
+                    total = u32(total + u32(picture[place + i * stride + at(3) * j]))
+            out[to + byte] = u32(total + u32(7) + (total >> u32(4) & 1)) >> u32(4)
 
 
 @compiled

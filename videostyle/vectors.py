@@ -333,6 +333,37 @@ def sort(typing: Any, maps: Any, count: Any, shares: Any, kinds: Any) -> Any:
 
 
 @_instruction
+def quarter(typing: Any, picture: Any, here: Any, stride: Any, count: Any, out: Any, to: Any) -> Any:
+    """Write the means of 4x4 pixels of three bytes each, halves rounded to even, RUN of them side by side and so
+    ``count`` times: of those from byte ``here`` on, in rows of ``stride``."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        picture, out = (_data(context, builder, args[k], _BYTES) for k in (0, 4))
+        run, wide = 3 * RUN, ir.VectorType(ir.IntType(16), 12 * RUN)
+        kind, order = ir.VectorType(ir.IntType(8), 12 * RUN), ir.VectorType(ir.IntType(32), run)
+        short = ir.VectorType(ir.IntType(16), run)
+        with cgutils.for_range_slice(builder, _whole(0), args[3], _whole(1)) as (number, _):
+            place = builder.add(args[1], builder.mul(number, _whole(12 * RUN)))
+            sums = ir.Constant(wide, [0] * 12 * RUN)
+            for _ in range(4):
+                row = builder.load(_cast(builder, builder.gep(picture, [place]), kind), align=1)
+                sums = builder.add(sums, builder.zext(row, wide))
+                place = builder.add(place, args[2])
+            total, sixteenth = ir.Constant(short, [7] * run), ir.Constant(short, [4] * run)
+            for k in range(4):
+                lanes = ir.Constant(order, [12 * (byte // 3) + 3 * k + byte % 3 for byte in range(run)])
+                total = builder.add(total, builder.shuffle_vector(sums, sums, lanes))
+            exact = builder.sub(total, ir.Constant(short, [7] * run))
+            odd = builder.and_(builder.lshr(exact, sixteenth), ir.Constant(short, [1] * run))
+            found = builder.trunc(builder.lshr(builder.add(total, odd), sixteenth), ir.VectorType(ir.IntType(8), run))
+            place = builder.gep(out, [builder.add(args[5], builder.mul(number, _whole(run)))])
+            builder.store(found, _cast(builder, place, found.type), align=1)
+        return context.get_dummy_value()
+
+    return types.none(_BYTES, _INDEX, _INDEX, _INDEX, _BYTES, _INDEX), generate
+
+
+@_instruction
 def unlike(typing: Any, kinds: Any, first: Any) -> Any:
     """Where the next of ``kinds`` is that is another one than that at ``first``; there is one within the next SIDE of
     their end."""
