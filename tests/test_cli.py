@@ -147,6 +147,26 @@ def test_ctrl_c_is_130(capsys: Captured) -> None:
     assert said.err.strip() == "videostyle: interrupted"
 
 
+LOSES = """
+import signal, sys, time
+from videostyle import cli
+def run(arguments):
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    except KeyboardInterrupt:
+        pass
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(77))
+    time.sleep(60)
+cli.run = run
+cli.main()
+"""
+"""Where what a signal raises comes to nothing; and then work begins, with a handler of its own."""
+
+
+def test_what_is_to_end_is_asked_again_where_it_works_on() -> None:
+    assert subprocess.run([sys.executable, "-c", LOSES], timeout=50).returncode == 77
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["video", "--json"]])
 def test_a_reader_that_leaves_is_no_reason_to_complain(arguments: list[str]) -> None:
     program = [sys.executable, "-m", "videostyle", *arguments]

@@ -11,6 +11,8 @@ import json
 import os
 import signal
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Sequence
 from types import FrameType
@@ -38,6 +40,8 @@ COMMANDS = {
 """One row a command: its name is its module beside this file (which calls it ``command``), its help is the one line."""
 
 INTERRUPTED, TERMINATED = 128 + 2, 128 + 15
+_AGAIN = 0.5
+"""Seconds after which it is looked whether a program that was to end works on."""
 
 
 class LazyGroup(click.Group):
@@ -88,7 +92,23 @@ def main() -> NoReturn:
         # that is closed. Jobs in the background are started with SIGINT ignored; they must still end.
         terminated.append(number)
         handler = signal.getsignal(signal.SIGINT)
+        if not works(number):
+            threading.Thread(target=ask_again, args=(number,), daemon=True).start()
         (handler if callable(handler) else signal.default_int_handler)(number, place)
+
+    def works(number: int) -> bool:
+        """Whether there is work that sets handlers of its own, which raise nothing."""
+        plain = signal.SIG_IGN, signal.default_int_handler
+        return signal.getsignal(signal.SIGINT) not in plain or signal.getsignal(number) is not on_end
+
+    def ask_again(number: int) -> None:
+        # What is raised is lost where code that is not Python's throws errors away, and work begins after all.
+        while not works(number):
+            time.sleep(_AGAIN)
+        if hasattr(signal, "pthread_kill"):  # wakes the main thread, whatever it waits for
+            signal.pthread_kill(threading.main_thread().ident or 0, number)
+        else:
+            signal.raise_signal(number)
 
     signal.signal(signal.SIGTERM, on_end)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
