@@ -1,10 +1,12 @@
 """python -m benchmarks.smoothing: what smoothing costs a frame, and a stream.
 
 search: motion since the frame before in the whole of the small picture, and opencv: the same by OpenCV on one thread,
-in turns with it. follow: that search, where anything moves, and what it is worth, in the lanes that paint. host, card:
-the picture put together, in order, there; on a card, where the engine runs on one. Milliseconds, median of the frames
-after the first ten, of the same paintings in turns. Then whole streams, as files are painted: frames a second with
-smoothing and without, in turns, the best of three.
+in turns with it. see: a photo made small. follow: that search, where anything moves, and what it is worth, in the lanes
+that paint. host, card: the picture put together, in order, there; on a card, where the engine runs on one. Milliseconds
+of one core, median of the frames after the first ten, of the same paintings in turns. alone: what a frame takes in a
+stream whose paintings are there already, so that all cores do nothing else, less what it takes without smoothing; the
+best of three. Then whole streams, as files are painted: frames a second with smoothing and without, in turns, the best
+of three.
 """
 
 from __future__ import annotations
@@ -19,11 +21,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from benchmarks.machine import describe
 from videostyle.compositor import HostCompositor, compositor
 from videostyle.dense_search import DenseSearch
 from videostyle.engines import StyleEngine, load_engine
-from videostyle.frame import Frame
+from videostyle.frame import Frame, Image
 from videostyle.keyframes.film import Film
 from videostyle.quality import covered
 from videostyle.styles import StyleBank, StyleMix
@@ -49,12 +54,14 @@ def parts(frames: list[Frame], engine: StyleEngine, bank: StyleBank, mix: StyleM
     paintings = [engine(frame.image[None], vector)[0] for frame in frames]
     canvases = {"host": HostCompositor()} | ({"card": compositor(engine.device)} if engine.device != "cpu" else {})
     smoothers = {name: Smoother(1.0, canvas) for name, canvas in canvases.items()}
-    taken: dict[str, list[float]] = {"follow": [], **{name: [] for name in smoothers}}
+    taken: dict[str, list[float]] = {"see": [], "follow": [], **{name: [] for name in smoothers}}
     for number, (frame, painting) in enumerate(zip(frames, paintings, strict=True)):
         order = list(smoothers)[:: 1 if number % 2 else -1]
         for name in order:
+            first = time.perf_counter()
             seen = smoothers[name].see(frame.image)
             began = time.perf_counter()
+            taken["see"] += [1000 * (began - first)] * (number >= WARM)
             seen = smoothers[name].follow(seen)
             followed = time.perf_counter()
             smoothers[name].blend(painting, seen)
@@ -114,6 +121,27 @@ def rates(frames: list[Frame], engine: StyleEngine, bank: StyleBank, mix: StyleM
     return found
 
 
+class Ready:
+    """An engine whose paintings are there already."""
+
+    def __init__(self, engine: StyleEngine, paintings: dict[int, Image]) -> None:
+        self._engine, self._paintings = engine, paintings
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def __call__(self, photos: Image, vector: NDArray[np.float32]) -> Image:
+        return self._paintings[photos.ctypes.data][None]
+
+
+def alone(frames: list[Frame], engine: StyleEngine, bank: StyleBank, mix: StyleMix) -> float:
+    """Milliseconds a frame that smoothing takes where all cores are free for it."""
+    vector = bank.vector(mix)
+    ready: Any = Ready(engine, {f.image.ctypes.data: engine(f.image[None], vector)[0] for f in frames})
+    fps = rates(frames, ready, bank, mix)
+    return 1000 / fps["auto"] - 1000 / fps["off"]
+
+
 def main() -> None:
     shared = Path(os.environ.get("VIDEOSTYLE_SHARED", "../shared")) / "clips"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -141,7 +169,9 @@ def main() -> None:
             width, height = map(int, size.split("x"))
             frames = read(clip, (width, height), args.frames)
             row: dict[str, Any] = {"clip": Path(clip).name, "size": size, "frames": len(frames)}
-            row |= {"ms": searches(frames) | parts(frames, engine, bank, mix), "fps": rates(frames, engine, bank, mix)}
+            row["ms"] = searches(frames) | parts(frames, engine, bank, mix)
+            row["ms"]["alone"] = alone(frames, engine, bank, mix)
+            row["fps"] = rates(frames, engine, bank, mix)
             rows.append(row)
             ms = "  ".join(f"{name} {value:.1f} ms" for name, value in row["ms"].items())
             fps = "  ".join(f"{name} {value:.1f} fps" for name, value in row["fps"].items())
