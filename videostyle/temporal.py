@@ -109,7 +109,7 @@ class Smoother:
     def __init__(
         self, strength: float = 1.0, canvas: Compositor | None = None, told: Callable[[str], None] = lambda line: None
     ) -> None:
-        self._strength, self._told = strength, told
+        self._strength, self._told = float(strength), told
         self._canvas = canvas or HostCompositor()
         self._own = threading.local()
         self._size: tuple[int, ...] = ()
