@@ -56,7 +56,7 @@ def test_a_card_puts_together_what_the_host_does(device: str, size: tuple[int, i
     photos = film(size)
     for host, card in zip(smoothed(HostCompositor(), photos), smoothed(CardCompositor(device), photos), strict=True):
         apart = np.abs(host.astype(int) - card)
-        # OpenCV looks up at 32nds of a pixel and rounds to bytes on the way.
+        # The host looks up at 32nds of a pixel, rounds to bytes on the way, and has one motion for a run of pixels.
         assert apart.mean() < 0.75
         assert np.percentile(apart, 99) <= 4
 
@@ -140,6 +140,39 @@ def test_however_far_and_large_it_is_looked_up_where_it_was(motion: tuple[int, i
     out = canvas.compose(start, 0.0, flow, np.zeros_like(flow), rest, rest)
     y, x = (np.clip(np.arange(side) + by, 0, side - 1) for side, by in zip(size, motion[::-1], strict=True))
     assert np.abs(out.astype(int) - start[y][:, x]).max() <= 8  # at 32nds of a pixel
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
+def test_a_motion_that_is_no_number_is_looked_up_within_the_picture(value: float) -> None:
+    size, small, canvas = (400, 600), (40, 60), HostCompositor()
+    canvas.begin(np.full((*size, 3), 90, np.uint8))
+    flow, rest, held = np.ones((*small, 2), np.float32), np.zeros(small, np.float32), np.ones(small, np.float32)
+    flow[20, 30, 0] = flow[30, 20, 1] = value
+    for _ in range(2):
+        out = canvas.compose(np.full((*size, 3), 90, np.uint8), 0.5, flow, flow, rest + 0.5, held)
+        assert np.abs(out.astype(int) - 90).max() <= 2
+
+
+def test_a_painting_of_another_size_is_refused() -> None:
+    canvas, kept = HostCompositor(), np.ones((16, 24), np.float32)
+    with pytest.raises(ValueError, match="60x40"):
+        canvas.hold(np.zeros((40, 60, 3), np.uint8), kept)
+    canvas.begin(np.zeros((20, 30, 3), np.uint8))
+    with pytest.raises(ValueError, match="60x40"):
+        canvas.hold(np.zeros((40, 60, 3), np.uint8), kept)
+
+
+@pytest.mark.parametrize("size", [(1, 40), (40, 1), (1, 1), (50, 70)])
+@pytest.mark.parametrize("small", [(1, 16), (16, 1), (1, 1)])
+def test_maps_of_one_row_or_column_are_enlarged_as_others(size: tuple[int, int], small: tuple[int, int]) -> None:
+    rng = np.random.default_rng(2)
+    start, painting = (rng.integers(100, 120, (*size, 3), np.uint8) for _ in range(2))
+    flow, new, held = (np.full((*small, *more), 0.5, np.float32) for more in ((2,), (), ()))
+    pictures = []
+    for canvas in (HostCompositor(), CardCompositor("cpu")):
+        canvas.begin(start)
+        pictures.append(canvas.compose(painting, 0.5, flow, flow, new, held).astype(int))
+    assert np.abs(pictures[0] - pictures[1]).max() <= 4
 
 
 @pytest.mark.parametrize("width", [130, 331, 853, 854])

@@ -207,6 +207,19 @@ def test_a_new_size_starts_anew() -> None:
         assert np.array_equal(steadied(smoother, photo, 255 - photo), 255 - photo)
 
 
+@pytest.mark.parametrize("lost", [1, 2])
+def test_after_a_frame_that_was_never_painted_it_starts_anew(lost: int) -> None:
+    """As where an engine fails at a new size, at which motion is looked for in pictures as small as before."""
+    smoother, small = Smoother(), np.ascontiguousarray(WIDE[:180, :320])
+    for index in range(3):
+        steadied(smoother, small.repeat(2, 0).repeat(2, 1), flickering(small.repeat(2, 0).repeat(2, 1), index))
+    large = small.repeat(4, 0).repeat(4, 1)
+    for _ in range(lost):
+        smoother.see(large)
+    assert apart(steadied(smoother, large, flickering(large, 1)), flickering(large, 1)) == 0
+    assert apart(steadied(smoother, noisy(large, 1), flickering(large, 2)), flickering(large, 1)) < 5
+
+
 def test_what_does_not_flicker_is_left_alone() -> None:
     smoother, photo = Smoother(), window()
     for _ in range(20):

@@ -31,7 +31,8 @@ _BAND = 96
 
 
 class Compositor(Protocol):
-    """Pictures of one stream. Paintings and what is returned: uint8 RGB (H, W, 3), all of one size."""
+    """Pictures of one stream. Paintings and what is returned: uint8 RGB (H, W, 3), all of the size of the one that it
+    began with; ValueError for another one."""
 
     def begin(self, painting: Image) -> None:
         """Forget what was; this is shown, and the key frame."""
@@ -122,6 +123,8 @@ class HostCompositor:
         from videostyle import compositor_loops as loops
 
         height, width = painting.shape[:2]
+        if carried.shape != (height + 1, LEFT + width + RIGHT, 3):  # loops would write beyond it
+            raise ValueError(f"a painting of {width}x{height} is put onto one of another size, or onto none")
         if since is None or last is None or held is None:
             since = last = np.zeros((*new.shape, 2), np.float32)
             held = np.zeros_like(new)

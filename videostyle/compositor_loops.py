@@ -89,16 +89,16 @@ def _rows(
     others for their left edges, and then for their middles. grown: the two rows of maps that it lies between, each
     where its number is even or odd, as wide, enlarged unless they are there: ``lines`` says which are."""
     place = min(max((row + 0.5) * len(maps) / height - 0.5, 0.0), len(maps) - 1.0)
-    upper = min(int(place), len(maps) - 2)
+    upper = min(int(place), max(len(maps) - 2, 0))
     for line in range(upper, upper + 2):
-        slot = at(line & 1)
+        slot, below = at(line & 1), min(line, len(maps) - 1)
         if lines[slot] != line:
             lines[slot] = line
             for plane in range(at(grown.shape[1])):
                 shares = at(max(i32(plane) - i32(motion), 0))
                 edges = shares & at(1) ^ at(1) if plane >= motion else at(0)
                 of = min(plane, at(motion)) + (shares >> at(1))
-                stretch(maps[line, of], columns.cells[edges], columns.between[edges], grown[slot, plane])
+                stretch(maps[below, of], columns.cells[edges], columns.between[edges], grown[slot, plane])
     share, up, low, flat = f32(place - upper), grown[upper & 1].ravel(), grown[1 - (upper & 1)].ravel(), here.ravel()
     for i in range(at(flat.size)):
         flat[i] = up[i] + (low[i] - up[i]) * share
@@ -122,7 +122,9 @@ def _find(
         k = first + i
         across = min(max(x[k] + f32(i32(at(RUN) * k)), left), right) - left
         down = min(max(y[k] + f32(i32(row)), f32(0)), bottom)
-        column, line = i32(across * f32(32) + f32(0.5)), i32(down * f32(32) + f32(0.5))
+        # Again, for what is no number is not within the limits above.
+        column = min(max(i32(across * f32(32) + f32(0.5)), i32(0)), i32(32) * i32(width + LEFT))
+        line = min(max(i32(down * f32(32) + f32(0.5)), i32(0)), i32(32) * i32(height - 1))
         u, v = i32(column & 31), i32(line & 31)
         both = i32(i32(u * v + 2) >> 2)
         found[i] = i32(i32(line >> 5) * stride) + i32(i32(column >> 5) * i32(3))
@@ -193,7 +195,7 @@ def sharpen(
     width: int, outs: tuple[Bytes, Bytes],
 ) -> None:  # fmt: skip
     """Rows of two pictures with margins, each pixel by as much as ``maps`` says, (h, 1, w + 2), of 256: all of that is
-    the ``share`` of what 3x3 pixels differ from their mean."""
+    the ``share`` of what it differs from the mean of 3x3."""
     count = at(columns.cells.shape[1])
     grown, here = np.empty((2, 2, count), np.float32), np.zeros((_ALL, count), np.float32)
     lines, in_all = np.full(2, -1), at(width + RUN - 1) // at(RUN)

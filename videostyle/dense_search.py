@@ -26,8 +26,6 @@ Plane = NDArray[np.float32]
 Luma = NDArray[np.uint8]
 
 WIDEST = refinement.WIDEST
-_LINE = 16
-"""Floats of a line of the processor's cache."""
 _FINE, _ROUGH = (3, 1), (0, 0)
 """Rounds of refinement at the size of the pictures, and at the smaller ones."""
 
@@ -42,9 +40,11 @@ class DenseSearch:
         """start, end: luma, uint8 (H, W), 16 pixels or more each side, at most ``WIDEST`` wide.
 
         Returns the flow there, (H, W, 2), and back, (H // 2, W // 2, 2), rougher, in pixels of that size. Raises
-        ValueError for another size.
+        ValueError for another size, and for two.
         """
         sides = start.shape
+        if end.shape != sides:
+            raise ValueError(f"motion is looked for between pictures of one size, not {sides} and {end.shape}")
         if min(sides) < 2 * SIDE or sides[1] > WIDEST:
             raise ValueError(f"motion is looked for in pictures of {2 * SIDE} pixels or more, at most {WIDEST} wide")
         # As OpenCV has it: things move by a quarter of the picture at most.
@@ -84,9 +84,9 @@ class _Room:
     def take(self, *shape: int) -> Plane:
         """Of any content."""
         size, begin = math.prod(shape), self._taken
-        self._taken += -(-size // _LINE) * _LINE
+        self._taken += -(-size // refinement.LINE) * refinement.LINE
         if self._taken > self._memory.size:  # what has been taken before keeps what it lies in
-            self._memory, begin, self._taken = np.zeros(2 * self._taken, np.float32), 0, self._taken - begin
+            self._memory, begin, self._taken = refinement.in_lines(2 * self._taken), 0, self._taken - begin
         return self._memory[begin : begin + size].reshape(shape)
 
 

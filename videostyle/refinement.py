@@ -29,6 +29,8 @@ RELAX, SWEEPS = 1.88, 2 * 3
 """Over-relaxation, and times that half of the pixels are solved. OpenCV's 1.6 and ten leave more flicker."""
 WIDEST = 1024
 """Pixels that a picture may be wide."""
+LINE = 16
+"""Floats of a line of the processor's cache."""
 _PAD, _BLOCK = 16, 16
 """Before and after each half of a row there is a pad; and its pixels are done a block at a time."""
 _HALF = WIDEST // 2 + 2 * _PAD
@@ -49,9 +51,13 @@ _EVEN, _ODD = (0, _HALF - 1, _HALF), (_HALF, -_HALF, 1 - _HALF)
 
 def workspace() -> Plane:
     """What ``refine`` needs, to be used again and again."""
-    size, line = _RING * _ROW, 16
-    room = np.zeros(size + line, np.float32)
-    start = -room.ctypes.data % (4 * line) // 4  # vectors that lie in two lines of the cache take twice as long
+    return in_lines(_RING * _ROW)
+
+
+def in_lines(size: int) -> Plane:
+    """Zeros that begin where a line of the cache does: vectors that lie in two take twice as long."""
+    room = np.zeros(size + LINE, np.float32)
+    start = -room.ctypes.data % (4 * LINE) // 4
     return room[start : start + size]
 
 

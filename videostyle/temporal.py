@@ -102,8 +102,8 @@ class Smoother:
     a line for people when the second frame has to wait long, as it does once on each machine.
 
     Each frame goes through ``see``, in order, then through ``follow``, in any thread, and through ``blend``, in order,
-    once it is painted. A new size and a new scene start anew by themselves. Motion and maps are small and looked for on
-    the processor; pictures are where ``canvas`` keeps them.
+    once it is painted. A new size, a new scene and a frame after one that was never painted start anew by themselves.
+    Motion and maps are small and looked for on the processor; pictures are where ``canvas`` keeps them.
     """
 
     def __init__(
@@ -114,6 +114,7 @@ class Smoother:
         self._own = threading.local()
         self._size: tuple[int, ...] = ()
         self._recent: deque[Photo] = deque(maxlen=_AGO)
+        self._blended: Photo | None = None
         self._age = 0
         self._carried = np.zeros((0, 0, 4), np.float32)
         self._photo = self._base = self._aligned = np.zeros((0, 0, 4), np.uint8)
@@ -165,8 +166,9 @@ class Smoother:
 
     def blend(self, painting: Image, seen: Seen) -> Image:
         """The painting of ``seen``, uint8 RGB (H, W, 3), steadied by those before it."""
-        now = seen.now
-        if seen.before is None or not len(self._carried):
+        now, blended = seen.now, self._blended
+        self._blended = now
+        if seen.before is None or seen.before is not blended:
             return self._begin(painting, now)
         if seen.flow is None or seen.there is None:  # a frame shown twice, or a pause: nothing fades on meanwhile
             same = np.full(now.grey.shape, self._strength, np.float32)
