@@ -147,50 +147,6 @@ def test_ctrl_c_is_130(capsys: Captured) -> None:
     assert said.err.strip() == "videostyle: interrupted"
 
 
-LOSES = """
-import signal, sys, time
-from videostyle import cli
-def run(arguments):
-    try:
-        signal.raise_signal(signal.SIGTERM)
-    except KeyboardInterrupt:
-        pass
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(77))
-    time.sleep(60)
-cli.run = run
-cli.main()
-"""
-"""Where what a signal raises comes to nothing; and then work begins, with a handler of its own."""
-
-
-def test_what_is_to_end_is_asked_again_where_it_works_on() -> None:
-    assert subprocess.run([sys.executable, "-c", LOSES], timeout=50).returncode == 77
-
-
-HEARS = """
-import signal, time
-from videostyle import cli
-def run(arguments):
-    try:
-        signal.raise_signal(signal.SIGTERM)
-    except KeyboardInterrupt:
-        return 130
-cli.run = run
-try:
-    cli.main()
-except SystemExit as end:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    time.sleep(4 * cli._AGAIN)
-    print(end.code)
-"""
-"""A program that is part of another one, which goes on."""
-
-
-def test_what_has_ended_is_not_asked_again() -> None:
-    ran = subprocess.run([sys.executable, "-c", HEARS], capture_output=True, text=True, timeout=50)
-    assert (ran.returncode, ran.stdout) == (0, "143\n")
-
-
 @pytest.mark.parametrize("arguments", [["--help"], ["video", "--json"]])
 def test_a_reader_that_leaves_is_no_reason_to_complain(arguments: list[str]) -> None:
     program = [sys.executable, "-m", "videostyle", *arguments]

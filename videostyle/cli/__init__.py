@@ -11,10 +11,8 @@ import json
 import os
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Sequence
-from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -40,8 +38,6 @@ COMMANDS = {
 """One row a command: its name is its module beside this file (which calls it ``command``), its help is the one line."""
 
 INTERRUPTED, TERMINATED = 128 + 2, 128 + 15
-_AGAIN = 0.2
-"""Seconds after which it is looked whether a program that was to end works on."""
 
 
 class LazyGroup(click.Group):
@@ -85,37 +81,14 @@ def run(arguments: Sequence[str], commands: click.Command = group) -> int:
 
 def main() -> NoReturn:
     """The program."""
-    terminated: list[int] = []
-    unheard, over = threading.Event(), threading.Event()
+    terminated = []
 
     def on_end(number: int, place: FrameType | None) -> None:
         # What stops services and jobs leaves outputs as whole as Ctrl-C does, and by the same way; so does a terminal
         # that is closed. Jobs in the background are started with SIGINT ignored; they must still end.
         terminated.append(number)
         handler = signal.getsignal(signal.SIGINT)
-        if works(number):
-            unheard.clear()
-        elif not unheard.is_set():
-            unheard.set()
-            with suppress(RuntimeError):  # where no thread can be had, it is asked once
-                threading.Thread(target=ask_again, args=(number,), daemon=True).start()
         (handler if callable(handler) else signal.default_int_handler)(number, place)
-
-    def works(number: int) -> bool:
-        """Whether there is work that sets handlers of its own, which raise nothing when they are first called."""
-        plain = signal.SIG_IGN, signal.default_int_handler
-        return signal.getsignal(signal.SIGINT) not in plain or signal.getsignal(number) is not on_end
-
-    def ask_again(number: int) -> None:
-        # What is raised is lost where code that is not Python's throws errors away; then work that sets handlers may
-        # begin after all. Where nothing was lost the program is over before that.
-        while not over.wait(_AGAIN) and unheard.is_set():
-            if works(number):
-                unheard.clear()
-                if hasattr(signal, "pthread_kill"):  # wakes the main thread, whatever it waits for
-                    signal.pthread_kill(threading.main_thread().ident or 0, number)
-                else:
-                    signal.raise_signal(number)
 
     signal.signal(signal.SIGTERM, on_end)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
@@ -127,8 +100,6 @@ def main() -> NoReturn:
         # Whoever read our output has left; the interpreter must not complain about that on its way out either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
-    finally:
-        over.set()
     sys.exit(code)
 
 
