@@ -11,6 +11,7 @@ import pytest
 from tests.test_dense_search import waves
 from videostyle import temporal_loops as loops
 from videostyle.flow import motion_boundary, places, squares, warp
+from videostyle.vectors import OUTSIDE
 
 cv2: Any = opencv  # its type stubs lack half of what is used here
 
@@ -43,13 +44,36 @@ def test_what_moved_is_carried_on(size: tuple[int, int]) -> None:
     loops.step(flow, rest, way := np.empty_like(flow), place := np.empty_like(flow))
     assert np.allclose(way, flow * (1 - rest)[..., None], atol=1e-4)
     assert np.allclose(place, places(way), atol=1e-4)
-    carried = warp(np.dstack([moved, sure, sure]), place)
+    before, carried = np.dstack([moved, sure, sure]), np.empty((*size, 4), np.float32)
     wanted = warp(places(moved), place)
-    loops.carry(carried, there, place, since := np.empty_like(flow))
+    loops.carry(before, there, place, since := np.empty_like(flow), carried)
     assert np.abs(place - wanted).max() < 0.1  # OpenCV looks up at 32nds of a pixel
     assert np.allclose(places(since), place, atol=1e-4)
     assert np.array_equal(carried[..., :2], since)
     assert np.abs(carried[..., 2] - warp(sure, places(way)) * there).max() < 0.02
+
+
+@pytest.mark.parametrize("size", [*SIZES, (2, 2), (2, 70), (70, 2)])
+@pytest.mark.parametrize("far", [0.3, 2, 40])
+def test_pictures_are_apart_by_what_opencv_looks_up(size: tuple[int, int], far: float) -> None:
+    rng = np.random.default_rng(3)
+    now, then = (np.asarray(cv2.blur(rng.integers(0, 256, (*size, 4), np.uint8), (3, 3))) for _ in range(2))
+    place = places(far * np.asarray(rng.normal(0, 1, (*size, 2)), np.float32))
+    place = np.asarray(np.round(32 * place) / 32, np.float32)  # as OpenCV has it
+    loops.apart(now.ravel(), then.ravel(), place, (out := np.empty_like(now)).ravel())
+    found = cv2.remap(then, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=OUTSIDE)
+    assert np.abs(out.astype(int) - cv2.absdiff(now, found)).max() <= 4  # shares of what is partly outside are rounded
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1e30, 3e38])
+def test_what_is_no_place_is_looked_up_within_the_picture(value: float) -> None:
+    place = np.full((16, 20, 2), value, np.float32)
+    for side in ((...), (..., 0), (..., 1)):
+        place[:] = 3
+        place[side] = value
+        loops.apart(np.zeros(1280, np.uint8), np.zeros(1280, np.uint8), place, np.empty(1280, np.uint8))
+        carried = np.zeros((16, 20, 4), np.float32)
+        loops.carry(carried, np.ones((16, 20), np.float32), place, np.empty_like(place), np.empty_like(carried))
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -62,7 +62,6 @@ _LIKE = np.clip((_NOISE + _FADE - np.arange(256)) / _FADE, 0, 1).astype(np.float
 """How surely the same thing has been found, by how much it changed."""
 _AROUND = np.ones((13, 13), np.uint8)
 _NEAR = np.ones((3, 3), np.uint8)
-_BORDER = (0, 255, 0, 0)
 _SLOW = 3.0
 """Seconds after which people are told what they wait for."""
 _LOCK = threading.Lock()
@@ -182,8 +181,8 @@ class Smoother:
         near = _like(now.small, seen.before.small, place) * there
         if near.mean() < _CUT:
             return self._begin(painting, now)
-        self._carried = cv2.remap(self._carried, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        loops.carry(self._carried, there, place, since)
+        loops.carry(self._carried, there, place, since, carried := np.empty_like(self._carried))
+        self._carried = carried
         self._age += 1
         self._rested = np.minimum(self._rested, rest)
         due = np.maximum(1 - rest - self._sharp, 0)
@@ -299,7 +298,9 @@ def _loops() -> Iterator[Callable[[], object]]:
     yield lambda: loops.shifted(shown, 0.0, 0.0, shown)
     yield lambda: loops.known(flow, flow[::2, ::2].copy(), rest > 0)
     yield lambda: loops.step(flow, rest, flow.copy(), flow.copy())
-    yield lambda: loops.carry(np.zeros((16, 16, 4), np.float32), rest, flow.copy(), flow.copy())
+    carried = np.zeros((16, 16, 4), np.float32)
+    yield lambda: loops.carry(carried, rest, flow.copy(), flow.copy(), carried.copy())
+    yield lambda: loops.apart(picture.ravel()[:1024], picture.ravel()[1024:2048], flow, np.empty(1024, np.uint8))
     yield lambda: loops.quartered(picture.ravel(), 32, 32, np.empty(192, np.uint8))
     yield lambda: loops.stretched(flow, rest)
     yield lambda: loops.trust(rest, np.zeros((16, 16, 4), np.float32), rest, _STRETCHED, rest.copy())
@@ -366,8 +367,11 @@ def _most(picture: Image) -> NDArray[np.uint8]:
 
 def _like(now: Image, then: Image, at: NDArray[np.float32]) -> Map:
     """How surely the film of now is found where ``at`` points."""
-    found = cv2.remap(then, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=_BORDER)
-    return np.asarray(cv2.LUT(_most(cv2.blur(cv2.absdiff(now, found), (5, 5))), _LIKE), np.float32)
+    # OpenCV looks up in threads of its own, which wait for more by turning idly, while others have work to do.
+    from videostyle import temporal_loops as loops
+
+    loops.apart(now.ravel(), then.ravel(), at, (off := np.empty_like(now)).ravel())
+    return np.asarray(cv2.LUT(_most(cv2.blur(off, (5, 5))), _LIKE), np.float32)
 
 
 def _soft(weight: Map) -> Map:

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from videostyle.compiled import at, compiled, f32, i32, part, u32
 from videostyle.flow import RUN
-from videostyle.vectors import quarter
+from videostyle.vectors import lies, misses, quarter
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]
+Ints = NDArray[np.int32]
 
 
 @compiled
@@ -79,31 +80,83 @@ def step(flow: Floats, rest: Floats, way: Floats, place: Floats) -> None:
 
 
 @compiled
-def carry(carried: Floats, there: Floats, place: Floats, since: Floats) -> None:
-    """Of what was carried to a ``place``, float32 (H, W, 4), of which the first two are the way on from there to where
-    it lay at the key frame, and the third how sure that is: the way as a whole, and as much of that as is ``there``.
-    since: this way. place: where it leads."""
-    height, width = at(since.shape[0]), at(since.shape[1])
-    carried_, place_, since_ = carried.ravel(), place.ravel(), since.ravel()
-    right, bottom = f32(i32(width - 1)), f32(i32(height - 1))
+def _shares(place: Floats, first: int, height: int, width: int, where: Ints) -> None:
+    """Of a row of places, from the ``first`` on, what ``misses`` is to know, in 32nds of a pixel."""
+    right, bottom, one = f32(i32(width)), f32(i32(height)), f32(1)
+    stride, wide, high = i32(4 * width), i32(i32(width) - 2), i32(i32(height) - 2)
+    for j in range(width):
+        k = at(2) * (first + j)
+        x, y = place[k], place[k + at(1)]
+        inside = min(max(min(x + one, right - x), f32(0)), one) * min(max(min(y + one, bottom - y), f32(0)), one)
+        x, y = min(max(x, f32(0)), right - one), min(max(y, f32(0)), bottom - one)
+        across, down, of = i32(x * f32(32) + f32(0.5)), i32(y * f32(32) + f32(0.5)), i32(inside * f32(32) + f32(0.5))
+        # Again, for what is no number is not within the limits above.
+        column, row = max(min(i32(across >> 5), wide), i32(0)), max(min(i32(down >> 5), high), i32(0))
+        u, v = i32(i32(across - i32(column << 5)) & 63), i32(i32(down - i32(row << 5)) & 63)
+        both = i32(i32(u * v + 2) >> 2)
+        here, beside = i32(i32(256 - 8 * u - 8 * v) + both), i32(i32(8 * u) - both)
+        below = i32(i32(8 * v) - both)
+        here, beside, below, both = (
+            i32(here * of) >> 5,
+            i32(beside * of) >> 5,
+            i32(below * of) >> 5,
+            i32(both * of) >> 5,
+        )
+        where[j] = i32(i32(row * stride) + i32(column << 2))
+        where[width + j] = i32(i32(here) | i32(i32(beside) << 16))
+        where[at(2) * width + j] = i32(i32(below) | i32(i32(both) << 16))
+        where[at(3) * width + j] = i32(256 - i32(i32(here + beside) + i32(below + both)))
+
+
+@compiled
+def apart(now: Bytes, then: Bytes, place: Floats, out: Bytes) -> None:
+    """By how much pictures of four bytes a pixel, flat, 2 pixels or more each side, differ: of now, and of then where
+    ``place`` is; beyond its edge, that fades to OUTSIDE within a pixel."""
+    height, width = at(place.shape[0]), at(place.shape[1])
+    where, flat = np.empty(at(4) * width, np.int32), place.ravel()
     for i in range(height):
+        _shares(flat, i * width, height, width, where)
+        misses(now, at(4) * i * width, then, at(4) * width, where, width, out)
+
+
+@compiled
+def _corners(place: Floats, first: int, height: int, width: int, where: Ints, shares: Floats) -> None:
+    """Of a row of places, from the ``first`` on, those at the edge for those beyond it, what ``lies`` is to know."""
+    right, bottom = f32(i32(width) - i32(1)), f32(i32(height) - i32(1))
+    stride, wide, high = i32(4 * width), i32(i32(width) - 2), i32(i32(height) - 2)
+    for j in range(width):
+        k = at(2) * (first + j)
+        x, y = min(max(place[k], f32(0)), right), min(max(place[k + at(1)], f32(0)), bottom)
+        # Again, for what is no number is not within the limits above.
+        column, row = max(min(i32(x), wide), i32(0)), max(min(i32(y), high), i32(0))
+        where[j] = i32(i32(row * stride) + i32(column << 2))
+        shares[j], shares[width + j] = x - f32(column), y - f32(row)
+
+
+@compiled
+def carry(carried: Floats, there: Floats, place: Floats, since: Floats, out: Floats) -> None:
+    """Of what is carried to each pixel from a ``place``, float32 (H, W, 4), 2 pixels or more each side, of which the
+    first two are the way on from there to where it lay at the key frame, and the third how sure that is: the way as a
+    whole, and as much of that as is ``there``. since: this way. place: where it leads."""
+    height, width = at(since.shape[0]), at(since.shape[1])
+    carried_, place_, since_, out_ = carried.ravel(), place.ravel(), since.ravel(), out.ravel()
+    right, bottom = f32(i32(width - 1)), f32(i32(height - 1))
+    where, shares = np.empty(width, np.int32), np.empty(at(2) * width, np.float32)
+    for i in range(height):
+        _corners(place_, i * width, height, width, where, shares)
+        lies(carried_, at(4) * width, where, shares, width, out_, at(4) * i * width)
         for j in range(width):
             k = i * width + j
             two, four = at(2) * k, at(4) * k
             # All four are read and written, for then they are so as one.
-            across, down, sure, more = (
-                carried_[four],
-                carried_[four + at(1)],
-                carried_[four + at(2)],
-                carried_[four + at(3)],
-            )
+            across, down, sure, more = out_[four], out_[four + at(1)], out_[four + at(2)], out_[four + at(3)]
             x = min(max(place_[two], f32(0)), right) + across
             y = min(max(place_[two + at(1)], f32(0)), bottom) + down
             place_[two], place_[two + at(1)] = x, y
             x, y = x - f32(i32(j)), y - f32(i32(i))
             since_[two], since_[two + at(1)] = x, y
             sure *= there[i, j]
-            carried_[four], carried_[four + at(1)], carried_[four + at(2)], carried_[four + at(3)] = x, y, sure, more
+            out_[four], out_[four + at(1)], out_[four + at(2)], out_[four + at(3)] = x, y, sure, more
 
 
 @compiled

@@ -23,6 +23,8 @@ SIDE = 8
 """Pixels of a patch's rows, and its rows."""
 WIDE = 16
 """Bytes that a run of pixels, of three bytes each, is reckoned with: it comes first."""
+OUTSIDE = 0, 255, 0, 0
+"""Of four bytes, what lies where there is nothing."""
 SPAN, SHARES, _AHEAD = 64, 5, 3
 """Runs that lie side by side and are found at once, what is known of each, and rows ahead that they are fetched."""
 NOTHING, STILL, MOVED, PAINTING, HELD = 0, 1, 2, 3, 6
@@ -269,6 +271,78 @@ def _pairs(builder: Any, values: Any, places: list[Any]) -> tuple[Any, Any]:
         found = [builder.shuffle_vector(a, b, order) for a, b in zip(found[::2], found[1::2], strict=True)]
     here, beside = (_lanes(builder, found[0], list(range(k, 2 * SIDE, 2))) for k in (0, 1))
     return here, beside
+
+
+@_instruction
+def lies(typing: Any, values: Any, stride: Any, where: Any, shares: Any, count: Any, out: Any, to: Any) -> Any:
+    """Write to a place ``count`` times four numbers: what lies between those that ``where`` says, those beside them,
+    and those ``stride`` numbers below. shares: ``count`` of how far on the way to what is beside, and of below."""
+    ints = _kinds.Array(types.int32, 1, "C")
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        values, where, shares, out = (_data(context, builder, args[k], signature.args[k]) for k in (0, 2, 3, 5))
+        stride, count, to = args[1], args[4], args[6]
+        with cgutils.for_range_slice(builder, _whole(0), count, _whole(1)) as (pixel, _):
+            place = builder.zext(builder.load(builder.gep(where, [pixel]), align=4), _whole(0).type)
+            rows = [_load(builder, values, start) for start in (place, builder.add(place, stride))]
+            u, v = (builder.load(builder.gep(shares, [each]), align=4) for each in (pixel, builder.add(pixel, count)))
+            both = _between(builder, rows[0], rows[1], _spread(builder, v))
+            here, beside = (_lanes(builder, both, list(range(k, k + 4))) for k in (0, 4))
+            found = _between(builder, here, beside, _spread(builder, u, here.type))
+            place = builder.gep(out, [builder.add(to, builder.mul(pixel, _whole(4)))])
+            builder.store(found, _cast(builder, place, found.type), align=4)
+        return context.get_dummy_value()
+
+    return types.none(_PLANE, _INDEX, ints, _PLANE, _INDEX, _PLANE, _INDEX), generate
+
+
+@_instruction
+def misses(typing: Any, now: Any, here: Any, then: Any, stride: Any, where: Any, count: Any, out: Any) -> Any:
+    """Write by how much ``count`` times four bytes from ``here`` on differ from what ``where`` says: ``count`` numbers
+    each, of which bytes of then it begins with, how many of 256 are of that pixel and, in the upper half, of the one
+    beside it, the same of those ``stride`` bytes below, and how many are OUTSIDE."""
+    ints = _kinds.Array(types.int32, 1, "C")
+    bytes_, shorts, words = (
+        ir.VectorType(ir.IntType(8), 4),
+        ir.VectorType(ir.IntType(16), 8),
+        ir.VectorType(ir.IntType(32), 4),
+    )
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        now, then, where, out = (_data(context, builder, args[k], signature.args[k]) for k in (0, 2, 4, 6))
+        here, stride, count = args[1], args[3], args[5]
+        eight = ir.VectorType(ir.IntType(8), 8)
+        # Pixels side by side, byte by byte, each in two: what comes of both halves of a word is then one channel.
+        order = ir.Constant(ir.VectorType(ir.IntType(32), 16), [k for c in range(4) for k in (c, 8, c + 4, 8)])
+
+        with cgutils.for_range_slice(builder, _whole(0), count, _whole(1)) as (pixel, _):
+
+            def number(plane: int) -> Any:
+                return builder.load(
+                    builder.gep(where, [builder.add(pixel, builder.mul(count, _whole(plane)))]), align=4
+                )
+
+            place, total = builder.gep(then, [builder.zext(number(0), _whole(0).type)]), None
+            for plane in (1, 2):
+                row = builder.load(_cast(builder, place, eight), align=1)
+                row = builder.bitcast(builder.shuffle_vector(row, ir.Constant(eight, [0] * 8), order), shorts)
+                row = builder.mul(row, builder.bitcast(_spread(builder, number(plane), words), shorts))
+                total = row if total is None else builder.add(total, row)
+                place = builder.gep(place, [stride])
+            total = builder.bitcast(total, words)
+            low = builder.and_(total, ir.Constant(words, [0xFFFF] * 4))
+            found = builder.add(low, builder.lshr(total, ir.Constant(words, [16] * 4)))
+            beyond = builder.mul(_spread(builder, number(3), words), ir.Constant(words, list(OUTSIDE)))
+            found = builder.add(builder.add(found, beyond), ir.Constant(words, [128] * 4))
+            found = builder.lshr(found, ir.Constant(words, [8] * 4))
+            aside = builder.add(here, builder.mul(pixel, _whole(4)))
+            own = builder.zext(builder.load(_cast(builder, builder.gep(now, [aside]), bytes_), align=1), words)
+            off = builder.sub(own, found)
+            off = builder.select(builder.icmp_signed("<", off, ir.Constant(words, [0] * 4)), builder.neg(off), off)
+            builder.store(builder.trunc(off, bytes_), _cast(builder, builder.gep(out, [aside]), bytes_), align=1)
+        return context.get_dummy_value()
+
+    return types.none(_BYTES, _INDEX, _BYTES, _INDEX, ints, _INDEX, _BYTES), generate
 
 
 @_instruction
