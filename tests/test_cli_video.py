@@ -118,11 +118,7 @@ def test_what_is_interrupted_plays(number: signal.Signals, code: int, background
     program = [sys.executable, "-m", "videostyle", "video", "synthetic:160x120", "out.mp4", *options]
     # A shell starts what it leaves in the background with SIGINT ignored.
     program = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *program] if background else program
-    # What tests are run with may be ignored, as nohup has it: programs inherit that, and not handlers.
-    before = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGINT, number)}
     with subprocess.Popen(program, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        for each, handler in before.items():
-            signal.signal(each, handler)
         deadline = time.monotonic() + 300
         while not any(path.stat().st_size > 1000 for path in folder.glob("*out*")):
             assert process.poll() is None
