@@ -123,6 +123,8 @@ def test_what_is_too_wide_or_too_small_is_refused() -> None:
     for size in ((20, WIDEST + 1), (15, 40), (40, 15)):
         with pytest.raises(ValueError, match=str(WIDEST)):
             DenseSearch()(*np.zeros((2, *size), np.uint8))
+    with pytest.raises(ValueError, match="one size"):
+        DenseSearch()(np.zeros((64, 64), np.uint8), np.zeros((32, 32), np.uint8))
 
 
 @compiled
