@@ -220,6 +220,17 @@ def test_after_a_frame_that_was_never_painted_it_starts_anew(lost: int) -> None:
     assert apart(steadied(smoother, noisy(large, 1), flickering(large, 2)), flickering(large, 1)) < 5
 
 
+def test_after_a_frame_that_could_not_be_put_together_it_starts_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    smoother = Smoother()
+    for index in range(3):
+        steadied(smoother, window(4 * index), flickering(window(4 * index), index))
+    with monkeypatch.context() as patch:
+        patch.setattr(smoother._canvas, "compose", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            steadied(smoother, window(12), flickering(window(12), 1))
+    assert apart(steadied(smoother, window(16), flickering(window(16), 0)), flickering(window(16), 0)) == 0
+
+
 def test_what_does_not_flicker_is_left_alone() -> None:
     smoother, photo = Smoother(), window()
     for _ in range(20):

@@ -165,10 +165,17 @@ class Smoother:
 
     def blend(self, painting: Image, seen: Seen) -> Image:
         """The painting of ``seen``, uint8 RGB (H, W, 3), steadied by those before it."""
-        now, blended = seen.now, self._blended
-        self._blended = now
-        if seen.before is None or seen.before is not blended:
-            return self._begin(painting, now)
+        then, blended = seen.before, self._blended
+        self._blended = None  # where this fails, nothing follows it
+        if then is None or then is not blended:
+            out = self._begin(painting, seen.now)
+        else:
+            out = self._steadied(painting, seen, then)
+        self._blended = seen.now
+        return out
+
+    def _steadied(self, painting: Image, seen: Seen, then: Photo) -> Image:
+        now = seen.now
         if seen.flow is None or seen.there is None:  # a frame shown twice, or a pause: nothing fades on meanwhile
             same = np.full(now.grey.shape, self._strength, np.float32)
             return self._canvas.hold(painting, same)
@@ -178,7 +185,7 @@ class Smoother:
         there = np.maximum(seen.there, rest)
         last, since, place = (np.empty_like(seen.flow) for _ in range(3))
         loops.step(seen.flow, rest, last, place)
-        near = _like(now.small, seen.before.small, place) * there
+        near = _like(now.small, then.small, place) * there
         if near.mean() < _CUT:
             return self._begin(painting, now)
         loops.carry(self._carried, there, place, since, carried := np.empty_like(self._carried))
